@@ -1,0 +1,57 @@
+"""The shipped file: made from the table, true in its comments, and it loads."""
+
+import re
+from pathlib import Path
+
+from twistnotify.config.loader import load
+from twistnotify.config.model import Settings, ShardConfig
+from twistnotify.config.options import OPTIONS
+from twistnotify.config.sample import render_default
+
+SHIPPED = Path(__file__).parents[2] / "etc" / "config.ini"
+
+
+def test_shipped_file_is_the_rendered_one() -> None:
+    # Made by: python -c 'from twistnotify.config.sample import *; print(render_default(), end="")'
+    assert SHIPPED.read_text(encoding="utf-8") == render_default()
+
+
+def test_shipped_file_loads_with_every_setting_at_its_default() -> None:
+    assert load(render_default(), "etc/config.ini").settings == Settings()
+
+
+def test_shipped_file_has_one_embedded_database() -> None:
+    config = load(render_default(), "etc/config.ini")
+    shard = ShardConfig("postgres", (("dbname", "postgres"), ("user", "postgres")), "var/postgres")
+    assert list(config.databases) == ["postgres"]
+    assert config.databases["postgres"].shards == (shard,)
+
+
+def test_defaults_in_comments_are_true() -> None:
+    names = "|".join(option.name for option in OPTIONS)
+    written_out, commented = re.subn(rf"(?m)^;({names}) = ", r"\1 = ", render_default())
+    assert commented == sum(not option.shipped for option in OPTIONS)
+    assert load(written_out, "etc/config.ini") == load(render_default(), "etc/config.ini")
+
+
+def test_examples_in_comments_work() -> None:
+    config = load(re.sub(r"(?m)^;(\w+ = )", r"\1", render_default()), "etc/config.ini")
+    assert set(config.databases) == {"postgres", "small", "app", "audit"}
+    assert [shard.name for shard in config.databases["app"].shards] == ["app0", "app1"]
+    assert config.databases["audit"].shards[0] is config.databases["app"].shards[1]
+    assert ("password", "it's a secret") in config.shards["small"].conninfo
+
+
+def test_address_port_and_authentication_are_written_out() -> None:
+    lines = render_default().splitlines()
+    assert {"listen_addr = 127.0.0.1", "listen_port = 6433", "auth_type = trust"} <= set(lines)
+
+
+def test_every_setting_has_its_doc_above_it() -> None:
+    text = re.sub(r"\n;; ", " ", render_default())
+    for option in OPTIONS:
+        assert re.search(rf"{re.escape(option.doc)} \(.*\)\n;?{option.name} = ", text), option.name
+
+
+def test_lines_are_at_most_100_characters_long() -> None:
+    assert max(map(len, render_default().splitlines())) <= 100

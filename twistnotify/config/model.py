@@ -1,0 +1,91 @@
+"""The configuration as frozen values, as the rest of the server sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .options import default_of
+
+
+def _default(name: str) -> Any:
+    """Return a setting's default; typed Any, since one signature serves every field."""
+    return default_of(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Hold the section [twistnotify]: one field a row of `options.OPTIONS`, times in seconds, sizes in bytes.
+
+    `Settings()` is every setting at its default.
+    """
+
+    listen_addr: str = _default("listen_addr")
+    listen_port: int = _default("listen_port")
+    listen_backlog: int = _default("listen_backlog")
+    max_client_conn: int = _default("max_client_conn")
+    fd_reserve: int = _default("fd_reserve")
+    client_login_timeout: float = _default("client_login_timeout")
+    auth_type: str = _default("auth_type")
+    max_listen_query_size: int = _default("max_listen_query_size")
+    server_connect_timeout: float = _default("server_connect_timeout")
+    server_login_retry: float = _default("server_login_retry")
+    server_login_retry_max: float = _default("server_login_retry_max")
+    listen_check_interval: float = _default("listen_check_interval")
+    listen_check_timeout: float = _default("listen_check_timeout")
+    listen_loss_policy: str = _default("listen_loss_policy")
+    listen_ack: str = _default("listen_ack")
+    notify_ack: str = _default("notify_ack")
+    fence_timeout: float = _default("fence_timeout")
+    shard_queue_size: int = _default("shard_queue_size")
+    query_wait_timeout: float = _default("query_wait_timeout")
+    unlisten_delay: float = _default("unlisten_delay")
+    max_channels: int = _default("max_channels")
+    max_channels_per_client: int = _default("max_channels_per_client")
+    client_queue_hard_limit: int = _default("client_queue_hard_limit")
+    fanout_slice: float = _default("fanout_slice")
+    tcp_keepalive: bool = _default("tcp_keepalive")
+    tcp_keepidle: int = _default("tcp_keepidle")
+    tcp_keepintvl: int = _default("tcp_keepintvl")
+    tcp_keepcnt: int = _default("tcp_keepcnt")
+    tcp_socket_buffer: int = _default("tcp_socket_buffer")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardConfig:
+    """Say how one LISTEN connection is made: libpq keywords, or the folder of an embedded PostgreSQL.
+
+    `conninfo` is in the order of the file; its password is not in `repr()`.
+    """
+
+    name: str
+    conninfo: tuple[tuple[str, str], ...]
+    embedded: str | None
+
+    def __repr__(self) -> str:
+        shown = tuple((word, "***" if word == "password" else value) for word, value in self.conninfo)
+        return f"ShardConfig(name={self.name!r}, conninfo={shown!r}, embedded={self.embedded!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """Describe what clients connect to; a channel's shard is `shards[router(channel)]`."""
+
+    name: str
+    shards: tuple[ShardConfig, ...]
+    listen_ack: str
+    notify_ack: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Hold a whole configuration; both mappings are read-only.
+
+    `shards` has every LISTEN connection there is to be, by name: those of [shards], and the databases that
+    are their own single shard. A shard of several databases is the same object in all of them.
+    """
+
+    settings: Settings
+    databases: Mapping[str, DatabaseConfig]
+    shards: Mapping[str, ShardConfig]

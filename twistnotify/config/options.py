@@ -1,0 +1,186 @@
+"""Every setting of `[twistnotify]` and every keyword of a connection line, as rows.
+
+The loader, `etc/config.ini` and the configuration page are all made from these tables. Names and meanings are
+PgBouncer's where it has the same thing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .kinds import Boolean, Choice, Duration, Integer, Kind, Names, Ports, Size, Text
+
+_KB, _MB, _GB = 1024, 1024**2, 1024**3
+_DAY = 86400.0
+_MS = 0.001
+
+# Names that the console needs, PgBouncer's too, so that its tools can connect.
+RESERVED_DATABASES = ("twistnotify", "pgbouncer")
+
+_AUTH_TYPES_TO_COME = ("scram-sha-256", "md5", "plain", "cert", "peer", "hba", "any", "pam", "ldap")
+_ONLY_TRUST = (
+    "is not there yet: only trust exists so far, and the server therefore must stay on loopback or behind "
+    "something that authenticates"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Describe a setting: `default` is as in the file; `shipped` ones are written out in `etc/config.ini`."""
+
+    name: str
+    kind: Kind
+    default: str
+    doc: str
+    shipped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keyword:
+    """Describe a `keyword=value` of a connection line."""
+
+    name: str
+    kind: Kind
+    doc: str
+
+
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    Option("listen_addr", Text(), "127.0.0.1",
+        "Address that clients connect to; 0.0.0.0 or :: is every address of the machine.", shipped=True),
+    Option("listen_port", Integer(0, 65535), "6433",
+        "TCP port that clients connect to; 0 lets the system choose one. Not 6432, which a PgBouncer on the "
+        "same machine has.", shipped=True),
+    Option("listen_backlog", Integer(1, 65535), "1024",
+        "Connections that the kernel holds until they are accepted. Thousands of clients reconnect at once "
+        "when a network comes back."),
+    Option("max_client_conn", Integer(1, 1_000_000), "10000",
+        "Clients that may be connected at a time. The limit of open files has to hold this many and "
+        "fd_reserve."),
+    Option("fd_reserve", Integer(1, 65536), "64",
+        "Open files kept from clients, so that a lost LISTEN connection can be made again when all of "
+        "max_client_conn are in use."),
+    Option("client_login_timeout", Duration(_MS, _DAY), "15",
+        "Time a client has from connecting to being logged in, waiting for a shard that was never up "
+        "included."),
+    Option("auth_type", Choice(("trust",), _AUTH_TYPES_TO_COME, _ONLY_TRUST), "trust",
+        "How clients prove who they are. Only trust exists so far, which believes everyone: the server must "
+        "stay on loopback or behind something that authenticates.", shipped=True),
+    # A NOTIFY with the largest payload (7999 bytes) has to fit, every one of its bytes a doubled quote.
+    Option("max_listen_query_size", Size(16 * _KB, _GB), "1 MB",
+        "Largest message of a client that is taken in. A NOTIFY with the largest payload can need 16 kB."),
+    Option("server_connect_timeout", Duration(_MS, _DAY), "10",
+        "Time a LISTEN connection has to become usable: connecting, logging in and the first LISTENs "
+        "together."),
+    Option("server_login_retry", Duration(_MS, _DAY), "0.2",
+        "First pause before a shard is connected to again. It doubles with every failure, with jitter, for "
+        "ever."),
+    Option("server_login_retry_max", Duration(_MS, _DAY), "5",
+        "Longest pause before a shard is connected to again; not below server_login_retry."),
+    Option("listen_check_interval", Duration(_MS, _DAY), "10",
+        "Pause between two checks that a LISTEN connection still hears. TCP keepalive does not notice a "
+        "server that hangs."),
+    Option("listen_check_timeout", Duration(_MS, _DAY), "5",
+        "Time the answer to such a check may take before the connection counts as lost."),
+    Option("listen_loss_policy", Choice(("disconnect", "notice")), "disconnect",
+        "What listening clients are told when a LISTEN connection was lost and notifications with it: they "
+        "are disconnected (57P01), as a restart of PostgreSQL would do, or get a WARNING (01000) and a "
+        "notification on twistnotify_gap."),
+    Option("listen_ack", Choice(("immediate", "confirmed")), "immediate",
+        "When LISTEN is answered: at once, or when PostgreSQL has confirmed it. A database may differ."),
+    Option("notify_ack", Choice(("immediate", "committed")), "immediate",
+        "When NOTIFY is answered: at once, or when the transaction that carried it has committed. A "
+        "database may differ."),
+    Option("fence_timeout", Duration(0, _DAY), "1",
+        "Longest time a listener's ReadyForQuery is held for notifications that are on their way to it; 0 "
+        "never holds it."),
+    Option("shard_queue_size", Integer(1, 1_000_000), "4096",
+        "NOTIFYs that may wait for one shard. When it is full, reading from the clients that send more "
+        "pauses until there is room."),
+    Option("query_wait_timeout", Duration(_MS, _DAY), "120",
+        "Time a NOTIFY that found the queue full waits for a shard that is down before it is refused "
+        "(57P03)."),
+    Option("unlisten_delay", Duration(0, _DAY), "5",
+        "Pause between the last listener leaving a channel and the UNLISTEN, so that clients who come and "
+        "go cost PostgreSQL nothing."),
+    Option("max_channels", Integer(1, 1_000_000), "10000",
+        "Channels that may be listened to on one shard. PostgreSQL spends 3 us on a notification at 1,000 "
+        "channels of one connection, 40 us at 20,000."),
+    Option("max_channels_per_client", Integer(1, 1_000_000), "1000",
+        "Channels that one client may listen to; LISTEN beyond it is refused (53400)."),
+    # The largest notification (63 + 7999 bytes) has to fit.
+    Option("client_queue_hard_limit", Size(16 * _KB, _GB), "8 MB",
+        "Notifications, in bytes, that may wait for a client that does not read. Beyond it the client is "
+        "disconnected (53400), since nothing is dropped silently."),
+    Option("fanout_slice", Duration(0.0001, 1), "5 ms",
+        "Longest time that delivery keeps the process from everything else, such as logins."),
+    Option("tcp_keepalive", Boolean(), "1",
+        "Whether the kernel probes quiet connections of clients. Listeners only wait, so nothing else would "
+        "notice that one is gone."),
+    # Linux's own limits (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT).
+    Option("tcp_keepidle", Integer(1, 32767), "60",
+        "Seconds of silence before the first probe; the system's default is two hours."),
+    Option("tcp_keepintvl", Integer(1, 32767), "15",
+        "Seconds between two probes."),
+    Option("tcp_keepcnt", Integer(1, 127), "4",
+        "Probes without an answer after which the connection is lost."),
+    Option("tcp_socket_buffer", Size(0, _GB), "262144",
+        "Bytes that the kernel buffers for sending to one client (SO_SNDBUF); 0 leaves it to the system, "
+        "which takes megabytes for a client that does not read."),
+)
+
+_STANDBYS = ("read-only", "standby", "prefer-standby")
+_THREE_MODES = ("disable", "prefer", "require")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+# Meanings: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+LIBPQ_KEYWORDS: tuple[Keyword, ...] = (
+    Keyword("host", Text(), "Host name, address or folder of the socket; several with commas."),
+    Keyword("hostaddr", Text(), "Address, where no name is to be looked up; several with commas."),
+    Keyword("port", Ports(), "Port of the server."),
+    Keyword("dbname", Text(), "Database; on a line of [databases] its name there is the default."),
+    Keyword("user", Text(), "User that listens and notifies."),
+    Keyword("password", Text(), "Password of the user; it is never shown or logged."),
+    Keyword("passfile", Text(), "File with the password."),
+    Keyword("sslmode", Choice(_SSL_MODES), "Whether TLS is used and what is checked."),
+    Keyword("sslrootcert", Text(), "File with the certificates that are trusted."),
+    Keyword("sslcert", Text(), "File with the certificate that is shown to the server."),
+    Keyword("sslkey", Text(), "File with the key of that certificate."),
+    Keyword("sslcrl", Text(), "File with the certificates that are revoked."),
+    Keyword("target_session_attrs",
+        Choice(("any", "read-write", "primary"), _STANDBYS, "names a standby, where LISTEN does not work"),
+        "Which server of a list is taken: the primary, if LISTEN is to work."),
+    Keyword("channel_binding", Choice(_THREE_MODES), "Whether SCRAM is bound to the TLS connection."),
+    Keyword("require_auth", Text(), "Authentication that the server has to ask for; several with commas."),
+    Keyword("gssencmode", Choice(_THREE_MODES), "Whether GSSAPI encryption is used."),
+)
+
+OWN_KEYWORDS: tuple[Keyword, ...] = (
+    Keyword("shards", Names(),
+        "Shards of this database, by their names in [shards]. A channel belongs to the one at the place "
+        "(from 0) that is its partition hash modulo their number, so the order matters."),
+    Keyword("listen_ack", Choice(("immediate", "confirmed")),
+        "As the setting, for this database."),
+    Keyword("notify_ack", Choice(("immediate", "committed")),
+        "As the setting, for this database."),
+    Keyword("embedded", Text(),
+        "Folder of a private PostgreSQL that is started and stopped with the server. Excludes host, "
+        "hostaddr, port and shards."),
+)
+
+# libpq has them too, but they are not the file's to say.
+REFUSED_KEYWORDS = {
+    "application_name": "application_name is set by twistnotify itself",
+    "connect_timeout": "connect_timeout is server_connect_timeout, in [twistnotify]",
+}
+# fmt: on
+
+DATABASE_KEYWORDS = LIBPQ_KEYWORDS + OWN_KEYWORDS
+SHARD_KEYWORDS = LIBPQ_KEYWORDS
+
+_DEFAULTS: dict[str, object] = {option.name: option.kind.parse(option.default) for option in OPTIONS}
+
+
+def default_of(name: str) -> object:
+    """Return the default of a setting as a value; KeyError if there is no such setting."""
+    return _DEFAULTS[name]

@@ -1,0 +1,51 @@
+"""The text of `etc/config.ini`, made from the table of settings.
+
+Lines of prose begin with `;; `; a setting or an example that only needs its semicolon taken away begins with
+`;`.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+from .options import OPTIONS, Option
+
+_WIDTH = 100
+
+_TOP = """\
+;; The configuration of twistnotify. Every setting is here, at its default where it begins with a
+;; semicolon. Comments are whole lines; a value is everything behind the first "=".
+;; Durations are in seconds (5, 0.2, "5 ms"), sizes in bytes (65536, "64 kB", "8 MB").
+
+[twistnotify]
+"""
+
+_CONNECTIONS = """
+;; What clients connect to: name = libpq keywords, and shards=, listen_ack=, notify_ack=, embedded=.
+;; A value with blanks stands in single quotes. A line without shards= is its own single shard.
+[databases]
+postgres = embedded=var/postgres dbname=postgres user=postgres
+;; A database on a server of its own.
+;small = host=10.0.0.9 user=tn_listen password='it''s a secret'
+;; A database whose channels are spread over two servers, and one that shares the second of them.
+;app = shards=app0,app1 listen_ack=confirmed
+;audit = shards=app1 notify_ack=committed
+
+;; One PostgreSQL primary a line (libpq keywords, host lists included), never a transaction pooler.
+[shards]
+;app0 = host=10.0.0.1 dbname=app user=tn_listen
+;app1 = host=10.0.0.2,10.0.0.3 dbname=app user=tn_listen target_session_attrs=read-write
+"""
+
+
+def render_default() -> str:
+    """Return the text of the configuration file that is shipped: it runs on an embedded PostgreSQL."""
+    return _TOP + "\n".join(map(_setting, OPTIONS)) + _CONNECTIONS
+
+
+def _setting(option: Option) -> str:
+    prose = textwrap.wrap(
+        f"{option.doc} ({option.kind.describe()})", _WIDTH - len(";; "), break_on_hyphens=False
+    )
+    setting = f"{'' if option.shipped else ';'}{option.name} = {option.default}"
+    return "\n".join([*(f";; {line}" for line in prose), setting]) + "\n"

@@ -1,0 +1,1 @@
+"""Figures: counted where the event happens, rendered elsewhere."""

@@ -1,0 +1,1 @@
+"""The client side: Twisted protocols that carry out what sessions ask for."""

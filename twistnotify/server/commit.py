@@ -1,0 +1,182 @@
+"""Making the effects of a client's transaction happen: all of them, or none.
+
+First everything that can be refused is checked, then registrations change, then the notifications are queued. With
+immediate acknowledgement, and room in the queues, that is all, and nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from twistnotify.pubsub.outbox import Outbox
+from twistnotify.server.database import Database
+from twistnotify.session.actions import Effect
+from twistnotify.session.failure import SqlError, error
+from twistnotify.shard.commands import Unit
+from twistnotify.shard.room import Place, WaitingRoom
+from twistnotify.shard.service import ShardService
+from twistnotify.sql.statements import Listen, Notify, Unlisten
+from twistnotify.wire.errors import ErrorFields
+
+CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
+
+Told = Callable[[ErrorFields | None], None]
+
+
+@dataclass(slots=True)
+class Committer:
+    """A client, as far as its commits are concerned.
+
+    `place` is where it waits for room in a queue, if it does.
+    """
+
+    outbox: Outbox
+    database: Database
+    pid: int
+    place: tuple[WaitingRoom, Place] | None = None
+
+    def commit(self, effects: tuple[Effect, ...], listen_ack: str, notify_ack: str) -> Deferred[None] | None:
+        """Make effects happen; None where that is done, else a Deferred.
+
+        Raises `SqlError`, or fails with it, where nothing has happened. Notifications still have to be sent
+        (`ShardService.send`) where None is returned.
+        """
+        if len(effects) == 1 and isinstance(notify := effects[0], Notify) and notify_ack == "immediate":
+            return self._commit_notify(notify)
+        waits = listen_ack != "immediate" or notify_ack != "immediate"
+        units = self._units(effects)
+        self._check_channels(effects)
+        if waits or not all(shard.room.open for shard, _ in units):
+            return Deferred.fromCoroutine(self._commit_patiently(effects, units, listen_ack, notify_ack))
+        self._register(effects)
+        for shard, unit in units:
+            shard.notify(unit)
+        return None
+
+    def cancel(self) -> None:
+        """End a wait for room, as the client's user wishes."""
+        if self.place is not None:
+            room, place = self.place
+            room.leave(place)
+            place.told(CANCELED)
+
+    def _commit_notify(self, notify: Notify) -> Deferred[None] | None:
+        """Commit the commonest transaction: one NOTIFY."""
+        channel, payload = notify.channel, notify.payload
+        shard = self.database.shard_of(channel)
+        unit = Unit(((channel, payload),), self.pid, size=len(channel) + len(payload))
+        if not shard.room.open:
+            return Deferred.fromCoroutine(
+                self._commit_patiently((notify,), [(shard, unit)], "immediate", "immediate")
+            )
+        shard.notify(unit)
+        return None
+
+    async def _commit_patiently(
+        self, effects: tuple[Effect, ...], units: list[tuple[ShardService, Unit]], listen_ack: str, notify_ack: str
+    ) -> None:
+        while (full := next((shard for shard, _ in units if not shard.room.open), None)) is not None:
+            await self._room(full.room)
+        added = self._register(effects)
+        answers = [_answer(unit) for _, unit in units] if notify_ack == "committed" else []
+        if listen_ack == "confirmed":
+            answers += [self._confirmation(channel) for channel in _listened(effects)]
+        for shard, unit in units:
+            shard.notify(unit)
+        for shard in self.database.shards:
+            shard.send()
+        try:
+            await gatherResults(answers, consumeErrors=True)
+        except BaseException as failure:
+            self._unregister(added)
+            raise getattr(failure, "subFailure", failure).value from None
+
+    def _units(self, effects: Iterable[Effect]) -> list[tuple[ShardService, Unit]]:
+        """Return what to notify on each shard concerned, in the order of the transaction."""
+        gathered: dict[ShardService, list[tuple[str, str]]] = {}
+        for effect in effects:
+            if isinstance(effect, Notify):
+                shard = self.database.shard_of(effect.channel)
+                gathered.setdefault(shard, []).append((effect.channel, effect.payload))
+        return [
+            (shard, Unit(tuple(pairs), self.pid, size=sum(len(c) + len(p) for c, p in pairs)))
+            for shard, pairs in gathered.items()
+        ]
+
+    def _check_channels(self, effects: Iterable[Effect]) -> None:
+        gathered: dict[ShardService, set[str]] = {}
+        for channel in _listened(effects):
+            gathered.setdefault(self.database.shard_of(channel), set()).add(channel)
+        for shard, channels in gathered.items():
+            if not shard.has_room_for(channels):
+                raise error("53400", f'too many channels on shard "{shard.name}"', "See max_channels.")
+
+    def _register(self, effects: Iterable[Effect]) -> list[tuple[ShardService, str]]:
+        """Change registrations in the order of the transaction; return those that are new."""
+        added = []
+        for effect in effects:
+            if isinstance(effect, Listen):
+                for shard in self.database.shards_of(effect.channel):
+                    if not shard.hub.listens(self.outbox, effect.channel):
+                        added.append((shard, effect.channel))
+                    shard.listen(self.outbox, effect.channel)
+            elif isinstance(effect, Unlisten):
+                self._unlisten(effect.channel)
+        return added
+
+    def _unregister(self, added: Iterable[tuple[ShardService, str]]) -> None:
+        for shard, channel in added:
+            shard.unlisten(self.outbox, channel)
+
+    def _unlisten(self, channel: str | None) -> None:
+        if channel is None:
+            self.database.leave(self.outbox)
+            self.outbox.forget(lambda _: True)
+            return
+        for shard in self.database.shards_of(channel):
+            shard.unlisten(self.outbox, channel)
+        name = channel.encode(self.outbox.encoding or "utf-8", "replace") + b"\0"
+        # A NotificationResponse has its channel behind the header and the PID.
+        self.outbox.forget(lambda frames: frames.startswith(name, 9))
+
+    def _room(self, room: WaitingRoom) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred(lambda _: self._step_out())
+        self.place = (room, room.wait(lambda fields: self._admitted(waiting, fields)))
+        return waiting
+
+    def _admitted(self, waiting: Deferred[None], fields: ErrorFields | None) -> None:
+        self.place = None
+        _fire(waiting, fields)
+
+    def _step_out(self) -> None:
+        if self.place is not None:
+            room, place = self.place
+            self.place = None
+            room.leave(place)
+
+    def _confirmation(self, channel: str) -> Deferred[None]:
+        waiting: Deferred[None] = Deferred()
+        self.database.shard_of(channel).when_confirmed(channel, lambda fields: _fire(waiting, fields))
+        return waiting
+
+
+def _listened(effects: Iterable[Effect]) -> Sequence[str]:
+    return [effect.channel for effect in effects if isinstance(effect, Listen)]
+
+
+def _answer(unit: Unit) -> Deferred[None]:
+    waiting: Deferred[None] = Deferred()
+    unit.done = lambda fields: _fire(waiting, fields)
+    return waiting
+
+
+def _fire(waiting: Deferred[None], fields: ErrorFields | None) -> None:
+    if waiting.called:
+        return
+    if fields is None:
+        waiting.callback(None)
+    else:
+        waiting.errback(SqlError(fields))

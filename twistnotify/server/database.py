@@ -1,0 +1,54 @@
+"""A database as clients see it: its shards, and which channel lives where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twistnotify.config.model import DatabaseConfig
+from twistnotify.pubsub.outbox import Outbox
+from twistnotify.pubsub.routing import Router
+from twistnotify.session.encodings import server_codec
+from twistnotify.shard.loss import GAP_CHANNEL
+from twistnotify.shard.service import ShardService
+
+
+class Database:
+    """The shards of one database, in the order of the configuration: the order that numbers them."""
+
+    def __init__(self, config: DatabaseConfig, shards: Sequence[ShardService]) -> None:
+        self.name = config.name
+        self.acknowledgements = (config.listen_ack, config.notify_ack)
+        self.shards = tuple(shards)
+        self._router = Router(len(self.shards))
+
+    @property
+    def parameters(self) -> dict[str, str] | None:
+        """What the first shard's server reports of its settings; None as long as it was never reached."""
+        return self.shards[0].parameters
+
+    @property
+    def superuser(self) -> str:
+        """The user as whom the first shard is LISTENed to."""
+        return (self.parameters or {}).get("session_authorization", "")
+
+    def when_known(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call back once `parameters` are known; return a function that calls it off."""
+        return self.shards[0].when_known(lambda: self._known(told))
+
+    def _known(self, told: Callable[[], None]) -> None:
+        assert self.parameters is not None
+        self._router = Router(len(self.shards), server_codec(self.parameters["server_encoding"]))
+        told()
+
+    def shard_of(self, channel: str) -> ShardService:
+        """Return the shard a channel belongs to, by PostgreSQL's partition hash."""
+        return self.shards[self._router.shard(channel)]
+
+    def shards_of(self, channel: str) -> tuple[ShardService, ...]:
+        """Return the shards that a LISTEN concerns: one, but for the channel on which all announce losses."""
+        return self.shards if channel == GAP_CHANNEL else (self.shard_of(channel),)
+
+    def leave(self, outbox: Outbox) -> None:
+        """End all registrations of a client that goes away."""
+        for shard in self.shards:
+            shard.leave(outbox)

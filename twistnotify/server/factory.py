@@ -1,0 +1,149 @@
+"""All clients of one server: who they are, how many there may be, and their PIDs."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from random import Random
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from typing_extensions import override
+
+from twistnotify.config.model import Settings
+from twistnotify.metrics.counters import ClientCounters
+from twistnotify.server.database import Database
+from twistnotify.server.flush import FlushList
+from twistnotify.server.hangup import HangupWatch
+from twistnotify.server.protocol import ClientProtocol
+from twistnotify.session.actions import Admit
+from twistnotify.session.failure import fatal
+from twistnotify.session.session import Limits
+from twistnotify.shard.timer import Timer
+from twistnotify.wire.errors import ErrorFields
+
+FIRST_PID = 2**22 + 1
+"""Above the PIDs that Linux gives to processes, so that no client's is a real backend's."""
+LAST_PID = 2**31 - 1
+"""PIDs are signed 32-bit numbers to many drivers."""
+SECRET_BYTES = 4
+"""Length of a cancel key in protocol 3.0."""
+SPARE_CONNECTIONS = 500
+"""Connections beyond max_client_conn that are served for as long as it takes to refuse them politely."""
+
+
+class ClientFactory(Factory):
+    """Make the protocols, and keep what they share.
+
+    `random_bytes(n)` gives the secrets; `random` the first PID.
+    """
+
+    noisy = False
+    log = Logger()
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        settings: Settings,
+        databases: Mapping[str, Database],
+        flush_list: FlushList,
+        random: Random,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self.clock = clock
+        self.settings = settings
+        self.limits = Limits(settings.max_listen_query_size, settings.max_channels_per_client)
+        self.flush_list = flush_list
+        self.counters = ClientCounters()
+        self.clients: dict[int, ClientProtocol] = {}
+        self.connections: dict[ClientProtocol, None] = {}
+        self._databases = databases
+        self._random_bytes = random_bytes
+        self._next_pid = random.randint(FIRST_PID, LAST_PID)
+        self._logging_in: dict[ClientProtocol, float] = {}
+        self._login_due = Timer(clock, self._expire_logins)
+        self._hangups = HangupWatch(clock)
+
+    @override
+    def buildProtocol(self, addr: IAddress) -> ClientProtocol | None:
+        """Make a client's protocol; None, which closes the connection, where there are far too many."""
+        if len(self.connections) >= self.settings.max_client_conn + SPARE_CONNECTIONS:
+            self.counters.rejected += 1
+            return None
+        return ClientProtocol(self)
+
+    @override
+    def stopFactory(self) -> None:
+        """Stop the timers."""
+        self._login_due.stop()
+        self._hangups.stop()
+
+    def connected(self, client: ClientProtocol) -> None:
+        """Give a new client its time to log in."""
+        self.connections[client] = None
+        self._logging_in[client] = self.clock.seconds() + self.settings.client_login_timeout
+        if not self._login_due.running:
+            self._login_due.start(self.settings.client_login_timeout)
+
+    def admit(self, client: ClientProtocol, action: Admit) -> Database:
+        """Return the database a client wants; raises FATAL 53300 or 3D000."""
+        if len(self.clients) >= self.settings.max_client_conn:
+            self.counters.rejected += 1
+            raise fatal("53300", "sorry, too many clients already")
+        database = self._databases.get(action.database)
+        if database is None:
+            raise fatal("3D000", f'database "{action.database}" does not exist')
+        return database
+
+    def logged_in(self, client: ClientProtocol) -> tuple[int, bytes]:
+        """Enter a client; return its PID and secret."""
+        self._logging_in.pop(client, None)
+        pid = self._free_pid()
+        self.clients[pid] = client
+        self.counters.logins += 1
+        return pid, self._random_bytes(SECRET_BYTES)
+
+    def disconnected(self, client: ClientProtocol, reason: str) -> None:
+        """Forget a client."""
+        self.connections.pop(client, None)
+        self._logging_in.pop(client, None)
+        self._hangups.forget(client)
+        if client.committer is not None:
+            self.clients.pop(client.committer.pid, None)
+        self.counters.count_disconnect(reason)
+
+    def cancel(self, pid: int, secret: bytes) -> None:
+        """Cancel what a client waits for; nothing happens where the key is wrong."""
+        client = self.clients.get(pid)
+        if client is not None and hmac.compare_digest(client.secret, secret):
+            client.cancel()
+
+    def watch(self, client: ClientProtocol) -> None:
+        """Look whether a client hangs up while it is not read from."""
+        self._hangups.watch(client)
+
+    def terminate_all(self, reason: str, fields: ErrorFields) -> None:
+        """End all clients with a FATAL error."""
+        for client in list(self.connections):
+            client.terminate(reason, fields)
+
+    def _free_pid(self) -> int:
+        while self._next_pid in self.clients:
+            self._advance_pid()
+        pid = self._next_pid
+        self._advance_pid()
+        return pid
+
+    def _advance_pid(self) -> None:
+        self._next_pid = FIRST_PID if self._next_pid == LAST_PID else self._next_pid + 1
+
+    def _expire_logins(self) -> None:
+        """End the clients whose time is up: the dict is in the order of the deadlines."""
+        now = self.clock.seconds()
+        for client, deadline in list(self._logging_in.items()):
+            if deadline > now:
+                self._login_due.start(deadline - now)
+                return
+            del self._logging_in[client]
+            client.login_expired()

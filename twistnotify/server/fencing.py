@@ -1,0 +1,61 @@
+"""A client's wait at the fence: its ReadyForQuery comes after what it is due to hear.
+
+An acknowledged NOTIFY must look as if it had been committed, as far as one instance can tell: whoever listens to its
+channel gets it before the end of the next command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.interfaces import IReactorTime
+
+from twistnotify.pubsub.outbox import Outbox
+from twistnotify.shard.fence import Fence, Wait
+from twistnotify.shard.service import ShardService
+from twistnotify.shard.timer import Timer
+
+
+def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[tuple[Fence, int]]:
+    """Return the fences a client has to wait at, each with the number of the unit to wait for."""
+    return [
+        (shard.fence, sequence)
+        for shard in shards
+        if shard.up
+        and shard.fence.accepted != shard.fence.answered
+        and (sequence := shard.fence.pending(shard.hub.channels_of(outbox)))
+    ]
+
+
+class FenceWait:
+    """Wait at all fences, for `timeout` seconds at the most; `passed` is called once."""
+
+    def __init__(
+        self, clock: IReactorTime, fences: list[tuple[Fence, int]], timeout: float, passed: Callable[[], None]
+    ) -> None:
+        self._passed: Callable[[], None] | None = passed
+        self._remaining = len(fences)
+        self._waits: list[tuple[Fence, Wait]] = [(fence, fence.wait(number, self._one)) for fence, number in fences]
+        self._timeout = Timer(clock, self._all)
+        self._timeout.start(timeout)
+
+    def cancel(self) -> None:
+        """Forget it: the client is gone."""
+        self._passed = None
+        self._end()
+
+    def _one(self) -> None:
+        self._remaining -= 1
+        if not self._remaining:
+            self._all()
+
+    def _all(self) -> None:
+        self._end()
+        passed, self._passed = self._passed, None
+        if passed is not None:
+            passed()
+
+    def _end(self) -> None:
+        self._timeout.stop()
+        for fence, wait in self._waits:
+            fence.give_up(wait)

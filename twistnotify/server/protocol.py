@@ -1,0 +1,301 @@
+"""One client on a socket: what its session asks for is carried out here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from typing_extensions import override
+
+from twistnotify.server.commit import Committer
+from twistnotify.server.fencing import FenceWait, pending
+from twistnotify.server.writer import OutboxProtocol
+from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, GiveUp, Ready, Reserve
+from twistnotify.session.encodings import no_equivalent
+from twistnotify.session.failure import SqlError, fatal
+from twistnotify.session.login import Admission
+from twistnotify.session.parameters import reported
+from twistnotify.session.session import Session
+from twistnotify.shard.service import ShardService
+from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
+
+if TYPE_CHECKING:
+    from twistnotify.server.factory import ClientFactory
+
+TOO_SLOW = ErrorFields(
+    "FATAL",
+    "53400",
+    "terminating connection because it does not read its notifications",
+    hint="See client_queue_hard_limit.",
+)
+LAST_WORDS = 5.0
+"""Seconds that a client has to read why it is ended."""
+
+
+class ClientProtocol(OutboxProtocol):
+    """Feed a session, carry out its actions, and write what comes of it."""
+
+    log = Logger()
+
+    def __init__(self, factory: ClientFactory) -> None:
+        super().__init__(factory.flush_list)
+        self.factory = factory
+        self.limit = factory.settings.client_queue_hard_limit
+        self.session = Session(factory.limits)
+        self.committer: Committer | None = None
+        self.secret = b""
+        self._reserved: tuple[tuple[ShardService, str], ...] = ()
+        self._wait: FenceWait | Deferred[None] | None = None
+        self._call_off: Callable[[], None] | None = None
+        self._waiting = False
+        self._end_reason: str | None = None
+        self._last_words: IDelayedCall | None = None
+
+    @override
+    def connectionMade(self) -> None:
+        """Expect a log-in before long."""
+        self.factory.connected(self)
+
+    @override
+    def dataReceived(self, data: bytes) -> None:
+        """Take in what arrived; a client that sends while it waits is not read from until it goes on."""
+        self.session.receive_data(data)
+        if self._waiting:
+            self.stall(True)
+            self.factory.watch(self)
+        else:
+            self._advance()
+
+    @override
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Leave nothing behind."""
+        self._stop_waiting()
+        self._give_up_reservations()
+        if self._last_words is not None and self._last_words.active():
+            self._last_words.cancel()
+        if self.committer is not None:
+            self.committer.database.leave(self.outbox)
+        self.outbox.discard()
+        self.factory.disconnected(self, self._end_reason or "client")
+
+    # What the shards and the factory ask of a client
+
+    def terminate(self, reason: str, fields: ErrorFields) -> None:
+        """End the client with a FATAL error, behind what has already been handed to the transport."""
+        if self._end_reason is not None:
+            return
+        self.session.end(reason)
+        self._stop_waiting()
+        self.release_transport()
+        self.socket.write(ErrorResponse(fields).encode(self.session.encoding.codec))
+        self._close(reason)
+
+    def warn(self, fields: ErrorFields) -> None:
+        """Send a NoticeResponse as soon as the client is between two commands."""
+        self.outbox.deliver(NoticeResponse(fields).encode(self.session.encoding.codec))
+
+    def cannot_convert(self, error: UnicodeEncodeError) -> None:
+        """End a client whose encoding has no equivalent for a notification, as PostgreSQL does."""
+        self.terminate("encoding", no_equivalent(error, self.session.encoding.name, "FATAL").fields)
+
+    @override
+    def overflowed(self) -> None:
+        """End a client that does not read what it is sent."""
+        self.terminate("slow_hard", TOO_SLOW)
+
+    def cancel(self) -> None:
+        """End what the client waits for, where that can still be undone."""
+        if self.committer is not None:
+            self.committer.cancel()
+
+    @property
+    def stalled(self) -> bool:
+        """Tell whether the client is not read from because it has to wait."""
+        return self._stalled
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 when it is closed."""
+        return self.socket.fileno()
+
+    def hung_up(self) -> None:
+        """End a client that closed its side while it had to wait: nobody wants the answer."""
+        self._end_reason = self._end_reason or "client"
+        self.socket.abortConnection()
+
+    def login_expired(self) -> None:
+        """End a client that has not logged in in time."""
+        if self._call_off is not None:
+            self.terminate("login_timeout", fatal("57P03", "the database system is not available").fields)
+        else:
+            self._end_reason = self._end_reason or "login_timeout"
+            self.socket.abortConnection()
+
+    # Carrying out what the session asks for
+
+    def _advance(self) -> None:
+        session = self.session
+        sends = False
+        while (action := session.next_action()) is not None:
+            sends = sends or type(action) is Commit
+            if not _PERFORM[type(action)](self, action):
+                self._waiting = True
+                break
+        self._hand_over()
+        if sends:
+            self._send()
+
+    def _resume(self, failure: ErrorFields | None = None) -> None:
+        """Go on after a wait."""
+        self._wait = None
+        self._waiting = False
+        if failure is not None:
+            self.session.fail(failure)
+        self._advance()
+        if not self._waiting and self._stalled:
+            self.stall(False)
+
+    def _hand_over(self) -> None:
+        """Give the replies to the outbox, say whether notifications may follow them, and write."""
+        outbox, replies = self.outbox, self.session.replies
+        if replies:
+            outbox.reply(b"".join(replies))
+            replies.clear()
+        outbox.idle = self.session.idle
+        self.flush()
+
+    def _send(self) -> None:
+        if self.committer is not None:
+            for shard in self.committer.database.shards:
+                shard.send()
+
+    def _admit(self, action: Admit) -> bool:
+        try:
+            database = self.factory.admit(self, action)
+        except SqlError as failure:
+            self.session.fail(failure.fields)
+            return True
+        parameters = database.parameters
+        if parameters is None:
+            self._call_off = database.when_known(lambda: self._known(action))
+            return False
+        pid, self.secret = self.factory.logged_in(self)
+        session = self.session
+        codec = session.encoding.codec
+        self.outbox.encoding = None if codec == "utf-8" else codec
+        self.committer = Committer(self.outbox, database, pid)
+        told = reported(parameters, session.startup_parameters, session.encoding.name, database.superuser)
+        encoding = parameters["server_encoding"]
+        session.admit(Admission(told, pid, self.secret, encoding, database.acknowledgements))
+        return True
+
+    def _known(self, action: Admit) -> None:
+        self._call_off = None
+        if self._admit(action):
+            self._resume()
+
+    def _commit(self, action: Commit) -> bool:
+        session, committer = self.session, self.committer
+        assert committer is not None
+        try:
+            done = committer.commit(action.effects, session.listen_ack, session.notify_ack)
+        except SqlError as failure:
+            session.fail(failure.fields)
+            done = None
+        if done is None:
+            if self._reserved:
+                self._give_up_reservations()
+            return True
+        self._wait = done
+        done.addCallbacks(self._committed, self._not_committed)
+        done.addErrback(lambda failure: self.log.failure("a commit failed", failure))
+        return False
+
+    def _committed(self, _: object) -> None:
+        self._give_up_reservations()
+        self._resume()
+
+    def _not_committed(self, failure: Failure) -> None:
+        self._give_up_reservations()
+        if failure.check(CancelledError) is None:
+            failure.trap(SqlError)
+            self._resume(failure.value.fields)
+
+    def _ready(self, _: Ready) -> bool:
+        committer = self.committer
+        assert committer is not None
+        fences = pending(committer.database.shards, self.outbox)
+        timeout = self.factory.settings.fence_timeout
+        if not fences or not timeout:
+            self._release()
+            return True
+        self._wait = FenceWait(self.factory.clock, fences, timeout, self._passed)
+        self._send()
+        return False
+
+    def _passed(self) -> None:
+        self._release()
+        self._resume()
+
+    def _release(self) -> None:
+        """Put the notifications that are due between the replies so far and ReadyForQuery."""
+        outbox = self.outbox
+        if outbox.held:
+            outbox.reply(b"".join(self.session.replies))
+            self.session.replies.clear()
+            outbox.release()
+
+    def _reserve(self, action: Reserve) -> bool:
+        assert self.committer is not None
+        for shard in self.committer.database.shards_of(action.channel):
+            if shard.has_room_for((action.channel,)):
+                shard.reserve(action.channel)
+                self._reserved += ((shard, action.channel),)
+        return True
+
+    def _give_up(self, _: GiveUp) -> bool:
+        self._give_up_reservations()
+        return True
+
+    def _give_up_reservations(self) -> None:
+        reserved, self._reserved = self._reserved, ()
+        for shard, channel in reserved:
+            shard.unreserve(channel)
+
+    def _cancel(self, action: Cancel) -> bool:
+        self.factory.cancel(action.pid, action.secret)
+        return True
+
+    def _end(self, action: Close) -> bool:
+        self._hand_over()
+        self._close(action.reason)
+        return True
+
+    def _close(self, reason: str) -> None:
+        self._end_reason = reason
+        self.socket.loseConnection()
+        self._last_words = self.factory.clock.callLater(LAST_WORDS, self.socket.abortConnection)
+
+    def _stop_waiting(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.cancel()
+        if self._call_off is not None:
+            self._call_off()
+            self._call_off = None
+        self._waiting = False
+
+
+_PERFORM: dict[type[Action], Callable[..., bool]] = {
+    Admit: ClientProtocol._admit,
+    Commit: ClientProtocol._commit,
+    Reserve: ClientProtocol._reserve,
+    GiveUp: ClientProtocol._give_up,
+    Ready: ClientProtocol._ready,
+    Cancel: ClientProtocol._cancel,
+    Close: ClientProtocol._end,
+}

@@ -1,0 +1,123 @@
+"""How one client's outbox gets to its socket.
+
+An idle transport is written to at once (`writeSomeData`), which saves a turn of the reactor and two changes of what
+it waits for; only what the kernel does not take goes to `transport.write`. From then on the protocol is the
+transport's pull producer: it is asked for more when the transport's own buffer is empty. Whatever is handed on ends
+at a frame boundary, so a FATAL error can always follow it.
+
+A client that is written to faster than it reads is not read from either: it cannot ask for more replies.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol as TypingProtocol, cast
+
+from twisted.internet.interfaces import IPullProducer
+from twisted.internet.protocol import Protocol
+from typing_extensions import override
+from zope.interface import implementer
+
+from twistnotify.pubsub.outbox import DirtyList, Outbox
+
+
+class Socket(TypingProtocol):
+    """What is asked of a Twisted TCP transport."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def writeSomeData(self, data: bytes) -> int | BaseException: ...  # noqa: N802
+
+    def registerProducer(self, producer: object, streaming: bool) -> None: ...  # noqa: N802
+
+    def unregisterProducer(self) -> None: ...  # noqa: N802
+
+    def pauseProducing(self) -> None: ...  # noqa: N802
+
+    def resumeProducing(self) -> None: ...  # noqa: N802
+
+    def loseConnection(self) -> None: ...  # noqa: N802
+
+    def abortConnection(self) -> None: ...  # noqa: N802
+
+    def fileno(self) -> int: ...
+
+
+@implementer(IPullProducer)
+class OutboxProtocol(Protocol):
+    """A protocol that writes through an outbox, and reads only while both sides keep up.
+
+    `limit` is the most notification bytes that may wait for the client; over it, `overflowed` is called.
+    """
+
+    limit: int
+
+    def __init__(self, dirty_list: DirtyList) -> None:
+        self.outbox = Outbox(self, dirty_list)
+        self._blocked = False
+        self._stalled = False
+        self._reading = True
+
+    @property
+    def socket(self) -> Socket:
+        """The transport, as this module needs it."""
+        return cast(Socket, self.transport)
+
+    def flush(self) -> None:
+        """Write what is ready, as far as the socket takes it."""
+        outbox = self.outbox
+        outbox.dirty = False
+        while outbox.ready and not self._blocked:
+            data = outbox.take()
+            sent = self.transport.writeSomeData(data)  # type: ignore[union-attr]
+            if sent != len(data):
+                self._block(data[sent:] if isinstance(sent, int) else data)
+        if outbox.unsent > self.limit:
+            self.overflowed()
+
+    def overflowed(self) -> None:
+        """React to a client that does not read what it is sent."""
+        raise NotImplementedError
+
+    def stall(self, stalled: bool) -> None:
+        """Stop reading, or go on."""
+        self._stalled = stalled
+        self._update_reading()
+
+    def release_transport(self) -> None:
+        """Be the transport's producer no longer: nothing more will come from the outbox."""
+        self.outbox.discard()
+        if self._blocked:
+            self._blocked = False
+            self.socket.unregisterProducer()
+
+    @override
+    def resumeProducing(self) -> None:
+        """Hand on more, now that the transport has written everything it had."""
+        if not self._blocked:
+            return
+        if self.outbox.ready:
+            self.socket.write(self.outbox.take())
+        else:
+            self._blocked = False
+            self.socket.unregisterProducer()
+            self._update_reading()
+
+    @override
+    def stopProducing(self) -> None:
+        """Stop: the connection is gone; `connectionLost` sees to the rest."""
+
+    def _block(self, rest: bytes) -> None:
+        self.socket.write(rest)
+        # A pull producer is called as it registers: too early here, `rest` is not written.
+        self.socket.registerProducer(self, False)
+        self._blocked = True
+        self._update_reading()
+
+    def _update_reading(self) -> None:
+        reading = not (self._blocked or self._stalled)
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                self.socket.resumeProducing()
+            else:
+                self.socket.pauseProducing()

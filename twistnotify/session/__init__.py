@@ -1,0 +1,1 @@
+"""One client's conversation, pure: bytes in, actions and replies out."""

@@ -1,0 +1,233 @@
+"""What the statements do that end or begin no transaction.
+
+LISTEN, UNLISTEN and NOTIFY only gather effects here: the commit makes them happen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from twistnotify.session.encodings import to_server
+from twistnotify.session.failure import error
+from twistnotify.session.results import INT4, TEXT, VOID, Column, Result
+from twistnotify.sql.statements import (
+    AdvisoryUnlockAll,
+    Argument,
+    BackendPid,
+    CallNotify,
+    CloseAll,
+    Constant,
+    Deallocate,
+    DeallocateAll,
+    DiscardAll,
+    DoBlock,
+    Listen,
+    ListeningChannels,
+    Notify,
+    Other,
+    Parameter,
+    PrepareTransaction,
+    ResetAll,
+    SetAcknowledgement,
+    ShowAcknowledgement,
+    Statement,
+    Unlisten,
+)
+
+if TYPE_CHECKING:
+    from twistnotify.session.session import Session
+
+MAX_CHANNEL_BYTES = 63
+"""PostgreSQL's NAMEDATALEN - 1."""
+MAX_PAYLOAD_BYTES = 7999
+"""PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH - 1."""
+RESERVED_CHANNEL = "twistnotify_gap"
+"""The channel on which losses are announced: nobody else may notify there."""
+
+ACKNOWLEDGEMENTS = {"listen_ack": ("immediate", "confirmed"), "notify_ack": ("immediate", "committed")}
+
+Arguments = Sequence[str | None]
+
+
+def column_of(statement: Statement) -> Column | None:
+    """Return the column of a statement that returns rows, else None."""
+    match statement:
+        case CallNotify(column=name) | AdvisoryUnlockAll(column=name):
+            return Column(name, VOID)
+        case ListeningChannels(column=name):
+            return Column(name, TEXT)
+        case BackendPid(column=name) | Constant(column=name):
+            return Column(name, INT4)
+        case ShowAcknowledgement(name=name):
+            return Column(f"twistnotify.{name}", TEXT)
+    return None
+
+
+def execute(session: Session, statement: Statement, arguments: Arguments, alone: bool) -> Result:
+    """Carry out a statement; raises `SqlError`.
+
+    `arguments` are the values of $1 and so on; `alone` tells that it is the only statement of its query string.
+    """
+    if isinstance(statement, DiscardAll):
+        return _discard_all(session, alone)
+    return EXECUTE[type(statement)](session, statement, arguments)
+
+
+def check_notification(session: Session, channel: str, payload: str) -> None:
+    """Refuse what PostgreSQL would refuse, so that no client can fail a transaction it shares with others."""
+    if not channel:
+        raise error("22023", "channel name cannot be empty")
+    if _length(session, channel) > MAX_CHANNEL_BYTES:
+        raise error("22023", "channel name too long")
+    if _length(session, payload) > MAX_PAYLOAD_BYTES:
+        raise error("22023", "payload string too long")
+    if channel == RESERVED_CHANNEL:
+        raise error("42501", f'permission denied to notify on channel "{RESERVED_CHANNEL}"')
+
+
+def _length(session: Session, text: str) -> int:
+    """Return the length in bytes, in the database's encoding."""
+    if text.isascii():
+        return len(text)
+    return len(to_server(text, session.server_codec, session.server_encoding))
+
+
+def _listen(session: Session, statement: Listen, _: Arguments) -> Result:
+    _length(session, statement.channel)
+    session.transaction.add(statement)
+    return Result("LISTEN")
+
+
+def _unlisten(session: Session, statement: Unlisten, _: Arguments) -> Result:
+    session.transaction.add(statement)
+    return Result("UNLISTEN")
+
+
+def _notify(session: Session, statement: Notify, _: Arguments) -> Result:
+    check_notification(session, statement.channel, statement.payload)
+    session.transaction.add(statement)
+    return Result("NOTIFY")
+
+
+def _call_notify(session: Session, statement: CallNotify, arguments: Arguments) -> Result:
+    channel = _value(statement.channel, arguments) or ""
+    payload = _value(statement.payload, arguments) or ""
+    check_notification(session, channel, payload)
+    session.transaction.add(Notify(channel, payload))
+    return Result(rows=("",))
+
+
+def _value(argument: Argument, arguments: Arguments) -> str | None:
+    if not isinstance(argument, Parameter):
+        return argument
+    if argument.number > len(arguments):
+        raise error("42P02", f"there is no parameter ${argument.number}")
+    return arguments[argument.number - 1]
+
+
+def _do_block(session: Session, statement: DoBlock, arguments: Arguments) -> Result:
+    for inner in statement.statements:
+        EXECUTE[type(inner)](session, inner, arguments)
+    return Result("DO")
+
+
+def _listening_channels(session: Session, _: ListeningChannels, __: Arguments) -> Result:
+    return Result(rows=tuple(session.channels))
+
+
+def _backend_pid(session: Session, _: BackendPid, __: Arguments) -> Result:
+    return Result(rows=(session.pid,))
+
+
+def _constant(_: Session, statement: Constant, __: Arguments) -> Result:
+    return Result(rows=(statement.value,))
+
+
+def _advisory_unlock_all(_: Session, __: AdvisoryUnlockAll, ___: Arguments) -> Result:
+    return Result(rows=("",))
+
+
+def _discard_all(session: Session, alone: bool) -> Result:
+    if session.in_block or not alone:
+        raise error("25001", "DISCARD ALL cannot run inside a transaction block")
+    session.transaction.add(Unlisten(None))
+    session.forget_prepared()
+    session.reset_acknowledgements()
+    return Result("DISCARD ALL")
+
+
+def _reset_all(session: Session, _: ResetAll, __: Arguments) -> Result:
+    session.reset_acknowledgements()
+    return Result("RESET")
+
+
+def _close_all(session: Session, _: CloseAll, __: Arguments) -> Result:
+    session.close_portals()
+    return Result("CLOSE CURSOR ALL")
+
+
+def _deallocate_all(session: Session, _: DeallocateAll, __: Arguments) -> Result:
+    session.forget_prepared()
+    return Result("DEALLOCATE ALL")
+
+
+def _deallocate(session: Session, statement: Deallocate, _: Arguments) -> Result:
+    if not session.deallocate(statement.name):
+        raise error("26000", f'prepared statement "{statement.name}" does not exist')
+    return Result("DEALLOCATE")
+
+
+def _set_acknowledgement(session: Session, statement: SetAcknowledgement, _: Arguments) -> Result:
+    allowed = ACKNOWLEDGEMENTS[statement.name]
+    if statement.value is None:
+        session.reset_acknowledgements(statement.name)
+        return Result("SET")
+    if statement.value not in allowed:
+        name = f"twistnotify.{statement.name}"
+        hint = f"Available values: {', '.join(allowed)}."
+        raise error("22023", f'invalid value for parameter "{name}": "{statement.value}"', hint)
+    setattr(session, statement.name, statement.value)
+    return Result("SET")
+
+
+def _show_acknowledgement(session: Session, statement: ShowAcknowledgement, _: Arguments) -> Result:
+    return Result("SHOW", (getattr(session, statement.name),))
+
+
+def _prepare_transaction(_: Session, __: PrepareTransaction, ___: Arguments) -> Result:
+    raise error(
+        "55000",
+        "prepared transactions are disabled",
+        "twistnotify has no database behind a transaction to prepare.",
+    )
+
+
+def _other(_: Session, statement: Other, __: Arguments) -> Result:
+    raise error(
+        "0A000",
+        f"{statement.word} is not served here",
+        "twistnotify serves LISTEN, UNLISTEN, NOTIFY, SELECT pg_notify() and transactions of these."
+        " Send other SQL to PostgreSQL itself.",
+    )
+
+
+EXECUTE: dict[type, Callable[[Session, Any, Arguments], Result]] = {
+    Listen: _listen,
+    Unlisten: _unlisten,
+    Notify: _notify,
+    CallNotify: _call_notify,
+    DoBlock: _do_block,
+    ListeningChannels: _listening_channels,
+    BackendPid: _backend_pid,
+    Constant: _constant,
+    AdvisoryUnlockAll: _advisory_unlock_all,
+    ResetAll: _reset_all,
+    CloseAll: _close_all,
+    DeallocateAll: _deallocate_all,
+    Deallocate: _deallocate,
+    SetAcknowledgement: _set_acknowledgement,
+    ShowAcknowledgement: _show_acknowledgement,
+    PrepareTransaction: _prepare_transaction,
+    Other: _other,
+}

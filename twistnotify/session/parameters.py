@@ -1,0 +1,60 @@
+"""What a client is told of the server's settings when it logs in, and what it may ask for there.
+
+A start-up parameter that a client sends is a setting of its session. Those that PostgreSQL reports back are reported
+in the form PostgreSQL gives them; all others are remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+REPORTED = {
+    name.lower(): name
+    for name in ("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone")
+}
+_STYLES = {"iso": "ISO", "postgres": "Postgres", "sql": "SQL", "german": "German"}
+_ORDERS = {
+    "mdy": "MDY", "us": "MDY", "noneuro": "MDY", "noneuropean": "MDY",
+    "dmy": "DMY", "euro": "DMY", "european": "DMY",
+    "ymd": "YMD",
+}  # fmt: skip
+
+
+def reported(
+    server: Mapping[str, str], startup: Mapping[str, str], encoding: str, superuser: str
+) -> dict[str, str]:
+    """Return name and value of every ParameterStatus of a log-in.
+
+    `server` holds what the shard's server reports to `superuser`, the user of the shard's connection; `startup` what
+    the client sent; `encoding` is the client's encoding in PostgreSQL's spelling.
+    """
+    told = {
+        **server,
+        "application_name": "",
+        "session_authorization": startup["user"],
+        "client_encoding": encoding,
+    }
+    if startup["user"] != superuser:
+        told["is_superuser"] = "off"
+    for name, value in startup.items():
+        known = REPORTED.get(name.lower())
+        if known == "DateStyle":
+            told[known] = date_style(value, server.get("DateStyle", "ISO, MDY"))
+        elif known == "IntervalStyle":
+            told[known] = value.lower()
+        elif known is not None and known != "client_encoding":
+            told[known] = value
+    return told
+
+
+def date_style(value: str, before: str) -> str:
+    """Return a DateStyle as PostgreSQL reports it: style, comma, order; what is left out stays as it was."""
+    style, _, order = before.partition(", ")
+    for word in _words(value):
+        style = _STYLES.get(word, style)
+        order = _ORDERS.get(word, "DMY" if word == "german" else order)
+    return f"{style}, {order}"
+
+
+def _words(value: str) -> Iterator[str]:
+    return (word.strip().lower() for word in value.split(","))

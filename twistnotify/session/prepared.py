@@ -1,0 +1,142 @@
+"""Prepared statements and portals of the extended protocol (manual, "Extended Query")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twistnotify.session.encodings import Encoding, decode
+from twistnotify.session.execution import column_of
+from twistnotify.session.failure import SqlError, error
+from twistnotify.session.results import TEXT, Column, Rows
+from twistnotify.sql.statements import CallNotify, Parameter, Statement
+from twistnotify.wire.errors import ErrorFields
+from twistnotify.wire.extended_query import Bind, Parse
+
+MAX_PREPARED = 10_000
+"""Prepared statements a client may have at a time, and portals likewise."""
+
+VARCHAR, UNKNOWN = 1043, 705
+_TYPE_NAMES = {
+    16: "boolean",
+    17: "bytea",
+    20: "bigint",
+    21: "smallint",
+    23: "integer",
+    114: "json",
+    3802: "jsonb",
+}
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A statement that has been parsed; None is the empty one. `types` are its parameters' OIDs."""
+
+    statement: Statement | None
+    types: tuple[int, ...]
+
+    @property
+    def column(self) -> Column | None:
+        """The result's column, or None."""
+        return None if self.statement is None else column_of(self.statement)
+
+
+@dataclass(slots=True)
+class Portal:
+    """A statement with its parameters, and what is left of its rows once it has run."""
+
+    prepared: Prepared
+    arguments: tuple[str | None, ...]
+    format: int
+    has_run: bool = False
+    rows: Rows | None = None
+    tag: str = "SELECT"
+
+
+def parameter_types(statement: Statement | None, declared: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the types of all parameters: as declared, or text for what pg_notify() takes.
+
+    Raises 42883 where pg_notify() does not take the declared type, 42P18 for a parameter that nothing uses.
+    """
+    used = _used(statement)
+    count = max([len(declared), *used])
+    types = []
+    for number in range(1, count + 1):
+        type_ = declared[number - 1] if number <= len(declared) else 0
+        if type_ in (0, UNKNOWN):
+            if number not in used:
+                raise error("42P18", f"could not determine data type of parameter ${number}")
+            type_ = TEXT
+        types.append(type_)
+    _check_signature(statement, types)
+    return tuple(types)
+
+
+def _used(statement: Statement | None) -> set[int]:
+    if not isinstance(statement, CallNotify):
+        return set()
+    return {a.number for a in (statement.channel, statement.payload) if isinstance(a, Parameter)}
+
+
+def _check_signature(statement: Statement | None, types: list[int]) -> None:
+    if not isinstance(statement, CallNotify):
+        return
+    names = [_type_name(argument, types) for argument in (statement.channel, statement.payload)]
+    if any(name is not None for name in names):
+        given = ", ".join(name or "text" for name in names)
+        raise error(
+            "42883",
+            f"function pg_notify({given}) does not exist",
+            "No function matches the given name and argument types. You might need to add explicit type casts.",
+        )
+
+
+def _type_name(argument: object, types: list[int]) -> str | None:
+    """Return the name of a type that pg_notify() does not take, else None."""
+    if not isinstance(argument, Parameter):
+        return None
+    type_ = types[argument.number - 1]
+    return None if type_ in (TEXT, VARCHAR) else _TYPE_NAMES.get(type_, f"type {type_}")
+
+
+def prepare(statement: Statement | None, message: Parse) -> Prepared:
+    """Return a prepared statement; raises `SqlError`."""
+    return Prepared(statement, parameter_types(statement, message.parameter_types))
+
+
+def bind(prepared: Prepared, message: Bind, encoding: Encoding) -> Portal:
+    """Return a portal; raises `SqlError` in PostgreSQL's words where numbers do not fit."""
+    formats, parameters = message.parameter_formats, message.parameters
+    if len(formats) > 1 and len(formats) != len(parameters):
+        raise _mismatch(f"bind message has {len(formats)} parameter formats but {len(parameters)} parameters")
+    if len(parameters) != len(prepared.types):
+        name = message.statement.decode(encoding.codec, "replace")
+        raise _mismatch(
+            f'bind message supplies {len(parameters)} parameters, but prepared statement "{name}"'
+            f" requires {len(prepared.types)}"
+        )
+    for format_ in (*formats, *message.result_formats):
+        if format_ not in (0, 1):
+            raise error("22023", f"unsupported format code: {format_}")
+    arguments = tuple(_argument(*each, encoding) for each in zip(parameters, prepared.types, strict=True))
+    return Portal(prepared, arguments, _result_format(prepared, message.result_formats))
+
+
+def _argument(value: bytes | None, type_: int, encoding: Encoding) -> str | None:
+    """Return a parameter's text, which is the same in both formats; other types are declared but never used."""
+    if value is None or type_ not in (TEXT, VARCHAR):
+        return None
+    if b"\0" in value:
+        raise error("22021", f'invalid byte sequence for encoding "{encoding.name}": 0x00')
+    return decode(value, encoding)
+
+
+def _result_format(prepared: Prepared, formats: tuple[int, ...]) -> int:
+    if prepared.column is None or not formats:
+        return 0
+    if len(formats) > 1:
+        raise _mismatch(f"bind message has {len(formats)} result formats but query has 1 columns")
+    return formats[0]
+
+
+def _mismatch(message: str) -> SqlError:
+    return SqlError(ErrorFields("ERROR", "08P01", message))

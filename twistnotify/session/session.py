@@ -1,0 +1,472 @@
+"""One client's conversation: bytes in, replies and actions out, no I/O.
+
+The caller feeds what arrives (`receive_data`) and asks for the next action until there is none (`next_action`); it
+carries each out before it asks again, and throws back what failed (`fail`). What is to be written gathers in
+`replies`.
+
+Each message that is more than a line of work is a *script*, a generator that yields actions: a query that has to
+wait in its middle reads from top to bottom. Every error ends up in `_failed`, and every end of a command in `_ready`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+from twistnotify.session import extended
+from twistnotify.session.actions import Action, Close, Commit, Effect, GiveUp, Ready, Reserve
+from twistnotify.session.encodings import Encoding, decode, server_codec
+from twistnotify.session.execution import ACKNOWLEDGEMENTS, Arguments, check_notification, column_of, execute
+from twistnotify.session.failure import SqlError, error, fatal
+from twistnotify.session.login import Admission, log_in
+from twistnotify.session.prepared import Portal, Prepared
+from twistnotify.session.results import Result, tag_of
+from twistnotify.session.states import CONNECTION, Event, Fate, Phase, Status, Step
+from twistnotify.session.transaction import Transaction
+from twistnotify.sql.parse import parse
+from twistnotify.sql.statements import (
+    SqlSyntaxError,
+    Begin,
+    Commit as CommitStatement,
+    Listen,
+    Notify,
+    Release,
+    Rollback,
+    RollbackTo,
+    Savepoint,
+    Statement,
+    Unlisten,
+)
+from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
+from twistnotify.wire.framing import FrameBuffer
+from twistnotify.wire.session_status import ReadyForQuery
+from twistnotify.wire.simple_query import CommandComplete, EmptyQueryResponse, Query
+from twistnotify.wire.violations import MessageTooLong, ProtocolViolation
+
+Script = Generator[Action, None, None]
+Outcome = Generator[Action, None, Result]
+
+TransactionStatement = Begin | CommitStatement | Rollback | Savepoint | Release | RollbackTo
+
+READY = Ready()
+MORE_DATA = Ready()
+"""What a script yields where it needs more data: never seen by the caller."""
+QUERY = ord("Q")
+_NEVER_SKIPPED = frozenset(b"SX")
+_READY_FOR_QUERY = {
+    status: ReadyForQuery(status.value).encode() for status in Status if status is not Status.IMPLICIT
+}
+_NOTIFIED = CommandComplete("NOTIFY").encode()
+_NOTIFIED_AND_READY = _NOTIFIED + _READY_FOR_QUERY[Status.IDLE]
+"""The answer to the commonest command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of a session: bytes of one message, channels a client may listen to."""
+
+    message: int
+    channels: int
+
+
+class Session:
+    """The state of one client's conversation."""
+
+    __slots__ = (
+        "_acknowledgements",
+        "_buffer",
+        "_in_cycle",
+        "_limits",
+        "_reserved",
+        "_script",
+        "_thrown",
+        "admission",
+        "channels",
+        "encoding",
+        "listen_ack",
+        "notify_ack",
+        "phase",
+        "pid",
+        "portals",
+        "prepared",
+        "replies",
+        "server_codec",
+        "server_encoding",
+        "startup_parameters",
+        "transaction",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._buffer = FrameBuffer(limits.message)
+        self._script: Script | None = log_in(self)
+        self._thrown: SqlError | None = None
+        self._in_cycle = False
+        self._reserved = False
+        self.phase = Phase.STARTUP
+        self.transaction = Transaction()
+        self.replies: list[bytes] = []
+        self.channels: dict[str, None] = {}
+        self.prepared: dict[bytes, Prepared] = {}
+        self.portals: dict[bytes, Portal] = {}
+        self.encoding = Encoding("UTF8", "utf-8")
+        self.server_encoding, self.server_codec = "UTF8", "utf-8"
+        self.startup_parameters: dict[str, str] = {}
+        self.admission: Admission | None = None
+        self.pid = 0
+        self._acknowledgements = ("immediate", "immediate")
+        self.listen_ack, self.notify_ack = self._acknowledgements
+
+    # The caller's side
+
+    def receive_data(self, data: bytes) -> None:
+        """Take in what has arrived."""
+        if self.phase is not Phase.CLOSED:
+            self._buffer.feed(data)
+
+    def next_action(self) -> Action | None:
+        """Go on until something is to be done; None where more data is needed, or nothing will ever come."""
+        while self._script is not None or self._next_message():
+            if self._script is not None:
+                action = self._go_on(self._script)
+                if action is MORE_DATA:
+                    return None
+                if action is not None:
+                    return action
+        return None
+
+    def fail(self, fields: ErrorFields) -> None:
+        """Have the action that was asked for last fail."""
+        self._thrown = SqlError(fields)
+
+    def admit(self, admission: Admission) -> None:
+        """Answer `Admit`."""
+        self.admission = admission
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether notifications may be sent at any time: no transaction, and no command under way."""
+        return (
+            self._script is None
+            and not self._in_cycle
+            and self.phase is Phase.COMMANDS
+            and self.transaction.status is Status.IDLE
+        )
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that have arrived and are not worked off."""
+        return len(self._buffer)
+
+    # What the scripts share
+
+    @property
+    def in_block(self) -> bool:
+        """Tell whether the client has begun a transaction."""
+        return self.transaction.status in (Status.BLOCK, Status.FAILED)
+
+    def move(self, step: Step) -> None:
+        """Go on to the next phase by the table."""
+        self.phase = CONNECTION[self.phase, step]
+
+    def startup_packet(self) -> Generator[Action, None, bytes]:
+        """Wait for a start-up packet."""
+        while (packet := self._buffer.next_startup_packet()) is None:
+            yield MORE_DATA
+        return packet
+
+    def welcome(self, admission: Admission) -> None:
+        """Begin to take commands."""
+        self.admission = None
+        self.pid = admission.pid
+        self.server_encoding = admission.server_encoding
+        self.server_codec = server_codec(admission.server_encoding)
+        self._acknowledgements = admission.acknowledgements
+        self.reset_acknowledgements()
+        self.move(Step.ADMITTED)
+        self.replies.append(_READY_FOR_QUERY[Status.IDLE])
+
+    def reset_acknowledgements(self, *names: str) -> None:
+        """Set the ways of acknowledgement, or those named, to what is configured."""
+        for name, value in zip(ACKNOWLEDGEMENTS, self._acknowledgements, strict=True):
+            if not names or name in names:
+                setattr(self, name, value)
+
+    def read(self, sql: bytes) -> tuple[Statement, ...]:
+        """Return the statements of a text, and tell of names that are cut; raises `SqlError`."""
+        text = decode(sql, self.encoding)
+        try:
+            statements = parse(text)
+        except SqlSyntaxError as failure:
+            raise error(failure.sqlstate, failure.message, position=failure.position) from None
+        for statement in statements:
+            self._tell_truncation(statement)
+        return statements
+
+    def notice(self, fields: ErrorFields) -> None:
+        """Send a NoticeResponse."""
+        self.replies.append(NoticeResponse(fields).encode(self.encoding.codec))
+
+    def forget_prepared(self) -> None:
+        """Forget all prepared statements."""
+        self.prepared = {}
+
+    def close_portals(self) -> None:
+        """Close all portals."""
+        self.portals = {}
+
+    def deallocate(self, name: str) -> bool:
+        """Forget a prepared statement; False where there is none of this name."""
+        return self.prepared.pop(name.encode(self.encoding.codec, "replace"), None) is not None
+
+    def begin_cycle(self) -> None:
+        """Note that a message of the extended protocol has come: nothing is sent in between until Sync."""
+        self._in_cycle = True
+
+    def die(self, failure: SqlError) -> Script:
+        """Tell the client of a FATAL error and end the connection."""
+        self.replies.append(ErrorResponse(failure.fields).encode(self.encoding.codec))
+        yield self.end("protocol" if failure.fields.sqlstate == "08P01" else "login")
+
+    def end(self, reason: str) -> Close:
+        """Look at nothing more that arrives."""
+        self.move(Step.ENDED)
+        return Close(reason)
+
+    # One message
+
+    def _go_on(self, script: Script) -> Action | None:
+        thrown, self._thrown = self._thrown, None
+        try:
+            return next(script) if thrown is None else script.throw(thrown)
+        except StopIteration:
+            self._script = None
+            return None
+
+    def _next_message(self) -> bool:
+        """Begin with the next message; False where there is none yet."""
+        if self.phase is Phase.CLOSED:
+            return False
+        try:
+            frame = self._buffer.next_frame()
+            if frame is None:
+                return False
+            type_, body = frame
+            if self.phase is Phase.COMMANDS or type_ in _NEVER_SKIPPED:
+                self._script = self._react(type_, body)
+        except MessageTooLong as violation:
+            self._script = self._too_long(violation)
+        except ProtocolViolation as violation:
+            self._script = self.die(fatal(violation.sqlstate, violation.message))
+        return True
+
+    def _react(self, type_: int, body: bytes) -> Script | None:
+        if type_ == QUERY:
+            return self._query(body)
+        react = _REACTIONS.get(type_)
+        if react is None:
+            raise ProtocolViolation(f"invalid frontend message type {type_}")
+        try:
+            return react(self, body)
+        except ProtocolViolation as violation:
+            return self.fail_pipeline(error(violation.sqlstate, violation.message))
+        except SqlError as failure:
+            return self.fail_pipeline(failure)
+
+    def _too_long(self, violation: MessageTooLong) -> Script:
+        failure = error("54000", f"message of {violation.length} bytes is longer than max_listen_query_size")
+        if violation.type == QUERY:
+            return self.fail_query(failure)
+        return self.fail_pipeline(failure)
+
+    # Simple query
+
+    def _query(self, body: bytes) -> Script:
+        """Begin a simple query; the commonest needs no more than its commit."""
+        try:
+            statements = self.read(Query.decode(body).sql)
+        except ProtocolViolation as violation:
+            return self.fail_query(error(violation.sqlstate, violation.message))
+        except SqlError as failure:
+            return self.fail_query(failure)
+        if len(statements) == 1 and isinstance(statements[0], Notify) and self.idle:
+            return self._publish(statements[0])
+        return self._run_query(statements)
+
+    def _publish(self, notify: Notify) -> Script:
+        """NOTIFY on its own, outside a transaction: `_run_query` cut down to what is left of it."""
+        try:
+            check_notification(self, notify.channel, notify.payload)
+            yield Commit((notify,))
+        except SqlError as failure:
+            yield from self.fail_query(failure)
+            return
+        if self.channels:
+            self.replies.append(_NOTIFIED)
+            yield from self._ready()
+        else:
+            self.replies.append(_NOTIFIED_AND_READY)
+
+    def _run_query(self, statements: tuple[Statement, ...]) -> Script:
+        self.prepared.pop(b"", None)
+        try:
+            if not statements:
+                yield from self.end_transaction()
+                self.replies.append(EmptyQueryResponse().encode())
+            for number, statement in enumerate(statements, 1):
+                yield from self._run_statement(statement, len(statements), number)
+        except SqlError as failure:
+            yield from self._failed(failure)
+        self._in_cycle = False
+        yield from self._ready()
+
+    def _run_statement(self, statement: Statement, count: int, number: int) -> Script:
+        """Run one statement of a query string; the last one's tag waits for the commit."""
+        column = column_of(statement)
+        if column is not None and self.transaction.status is not Status.FAILED:
+            self.replies.append(column.describe().encode(self.encoding.codec))
+        result = yield from self.perform(statement, (), alone=count == 1)
+        if number == count:
+            yield from self.end_transaction()
+        tag = result.tag
+        if column is not None and result.rows is not None:
+            rows = [column.row(value, 0, self.encoding.codec).encode() for value in result.rows]
+            self.replies += rows
+            tag = tag_of(result.tag, len(rows))
+        self.replies.append(CommandComplete(tag).encode())
+
+    def fail_query(self, failure: SqlError) -> Script:
+        """Fail a message that ReadyForQuery answers."""
+        self.prepared.pop(b"", None)
+        yield from self._failed(failure)
+        self._in_cycle = False
+        yield from self._ready()
+
+    def _ready(self) -> Script:
+        """End a command: what is due to the client comes before ReadyForQuery."""
+        status = self.transaction.status
+        if self.channels and status is Status.IDLE:
+            yield READY
+        self.replies.append(_READY_FOR_QUERY[status])
+
+    # Statements and transactions
+
+    def perform(self, statement: Statement, arguments: Arguments, alone: bool) -> Outcome:
+        """Carry out a statement; raises `SqlError`."""
+        if isinstance(statement, TransactionStatement):
+            return (yield from self._control(statement))
+        self.transaction.happen(Event.STATEMENT)
+        before = len(self.transaction.effects)
+        result = execute(self, statement, arguments, alone)
+        if self.transaction.status is Status.BLOCK:
+            for effect in self.transaction.effects[before:]:
+                if isinstance(effect, Listen):
+                    self._reserved = True
+                    yield Reserve(effect.channel)
+        return result
+
+    def _control(self, statement: TransactionStatement) -> Outcome:
+        event, tag = _event_of(statement)
+        transition = self.transaction.happen(event)
+        match statement:
+            case Savepoint(name):
+                self.transaction.savepoint(name)
+            case Release(name):
+                self.transaction.release(name)
+            case RollbackTo(name):
+                self.transaction.rollback_to(name)
+        if transition.told is not None:
+            self.notice(transition.told)
+        if self.transaction.status is not Status.BLOCK:
+            self.close_portals()
+        yield from self._meet(transition.fate)
+        return Result(transition.tag or tag)
+
+    def end_transaction(self) -> Script:
+        """End an implicit transaction: commit what was gathered."""
+        yield from self._meet(self.transaction.happen(Event.END).fate)
+
+    def _meet(self, fate: Fate) -> Script:
+        if fate is Fate.COMMIT:
+            effects = self.transaction.take()
+            if effects:
+                channels = self._channels_after(effects)
+                self._reserved = False
+                yield Commit(effects)
+                self.channels = channels
+        if fate is not Fate.KEEP and self._reserved:
+            self._reserved = False
+            yield GiveUp()
+
+    def _channels_after(self, effects: tuple[Effect, ...]) -> dict[str, None]:
+        """Return what the client will listen to; raises 53400 for too much."""
+        if all(isinstance(effect, Notify) for effect in effects):
+            return self.channels
+        channels = dict(self.channels)
+        for effect in effects:
+            if isinstance(effect, Listen):
+                channels[effect.channel] = None
+            elif isinstance(effect, Unlisten):
+                _unlisten(channels, effect.channel)
+        if len(channels) > self._limits.channels:
+            raise error("53400", "too many channels for one client", "See max_channels_per_client.")
+        return channels
+
+    def fail_pipeline(self, failure: SqlError) -> Script:
+        """Fail a message of the extended protocol: what follows is skipped up to Sync."""
+        yield from self._failed(failure)
+        if self.phase is Phase.COMMANDS:
+            self.move(Step.FAILED_IN_PIPELINE)
+
+    def _failed(self, failure: SqlError) -> Script:
+        self.replies.append(ErrorResponse(failure.fields).encode(self.encoding.codec))
+        self.close_portals()
+        yield from self._meet(self.transaction.happen(Event.ERROR).fate)
+
+    def synchronize(self) -> Script:
+        """Answer Sync: commit, and take up where an error left off."""
+        self.move(Step.SYNC)
+        try:
+            yield from self.end_transaction()
+        except SqlError as failure:
+            yield from self._failed(failure)
+        self._in_cycle = False
+        if self.transaction.status is Status.IDLE:
+            self.close_portals()
+        yield from self._ready()
+
+    def terminate(self) -> Script:
+        """End the connection as the client wishes."""
+        yield self.end("client")
+
+    def _tell_truncation(self, statement: Statement) -> None:
+        whole = getattr(statement, "truncated", None)
+        if whole is not None:
+            kept = getattr(statement, "channel", "")
+            self.notice(ErrorFields("NOTICE", "42622", f'identifier "{whole}" will be truncated to "{kept}"'))
+
+
+def _unlisten(channels: dict[str, None], channel: str | None) -> None:
+    if channel is None:
+        channels.clear()
+    else:
+        channels.pop(channel, None)
+
+
+def _event_of(statement: TransactionStatement) -> tuple[Event, str]:
+    """Return the event a transaction statement is, and its tag."""
+    match statement:
+        case Begin(tag):
+            return Event.BEGIN, tag
+        case CommitStatement(chain):
+            return (Event.COMMIT_AND_CHAIN if chain else Event.COMMIT), "COMMIT"
+        case Rollback(chain):
+            return (Event.ROLLBACK_AND_CHAIN if chain else Event.ROLLBACK), "ROLLBACK"
+        case Savepoint():
+            return Event.SAVEPOINT, "SAVEPOINT"
+        case Release():
+            return Event.RELEASE, "RELEASE"
+    return Event.ROLLBACK_TO, "ROLLBACK"
+
+
+_REACTIONS: dict[int, Callable[[Session, bytes], Script | None]] = extended.REACTIONS

@@ -1,0 +1,81 @@
+"""The twistd side: options, and the service they make. Nothing else knows twistd."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.application.service import IService
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+from twisted.python import usage
+from typing_extensions import override
+
+from twistnotify.config.loader import load
+from twistnotify.config.model import Config
+from twistnotify.config.problems import ConfigurationError
+from twistnotify.service import Server
+from twistnotify.shard.embedded import EmbeddedMissing
+
+log = Logger()
+
+
+class Options(usage.Options):
+    """What may follow `twistd twistnotify`."""
+
+    synopsis = "[--config FILE]"
+    optParameters: ClassVar[list[list[str]]] = [["config", "c", "etc/config.ini", "The configuration file."]]
+
+    @override
+    def postOptions(self) -> None:
+        """Read the configuration, and refuse a bad one before anything starts."""
+        path = Path(self["config"])
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise usage.UsageError(f"cannot read {path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise usage.UsageError(f"{path} is not UTF-8 text") from None
+        try:
+            self["configuration"] = load(text, str(path))
+        except ConfigurationError as error:
+            raise usage.UsageError(f"the configuration has errors\n{error}") from None
+
+
+class MainServer(Server):
+    """The server as twistd runs it: what prevents a start ends the process with one line."""
+
+    @override
+    def startService(self) -> None:
+        """Start, or say why not."""
+        raise_file_limit(self.settings.max_client_conn + self.settings.fd_reserve)
+        try:
+            super().startService()
+        except CannotListenError as error:
+            where = f"{self.settings.listen_addr}:{self.settings.listen_port}"
+            raise SystemExit(f"twistnotify: cannot listen on {where}: {error.socketError.strerror}") from None
+
+
+def raise_file_limit(wanted: int) -> None:
+    """Raise RLIMIT_NOFILE to its hard limit, and say so if even that is too low for the configuration."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        log.warn(
+            "the limit of open files is {hard}: too low for max_client_conn + fd_reserve = {wanted};"
+            " raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn",
+            hard=hard,
+            wanted=wanted,
+        )
+
+
+def makeService(options: Options) -> IService:  # noqa: N802 - twistd's name
+    """Return the service of a configuration."""
+    from twisted.internet import reactor
+
+    configuration: Config = options["configuration"]
+    try:
+        return MainServer(reactor, configuration, Path(options["config"]).absolute().parent)
+    except EmbeddedMissing as error:
+        raise SystemExit(f"twistnotify: {error}") from None
