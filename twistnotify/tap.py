@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 from pathlib import Path
 from typing import ClassVar
@@ -49,12 +50,22 @@ class MainServer(Server):
     @override
     def startService(self) -> None:
         """Start, or say why not."""
+        spare_garbage_collection()
         raise_file_limit(self.settings.max_client_conn + self.settings.fd_reserve)
         try:
             super().startService()
         except CannotListenError as error:
             where = f"{self.settings.listen_addr}:{self.settings.listen_port}"
             raise SystemExit(f"twistnotify: cannot listen on {where}: {error.socketError.strerror}") from None
+
+
+def spare_garbage_collection() -> None:
+    """Look for reference cycles less often: at every 700 new objects, Python would walk those of all clients.
+
+    What the hot path makes is freed by its reference counts; cycles come with connections.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 def raise_file_limit(wanted: int) -> None:

@@ -78,8 +78,10 @@ class Committer:
     async def _commit_patiently(
         self, effects: tuple[Effect, ...], units: list[tuple[ShardService, Unit]], listen_ack: str, notify_ack: str
     ) -> None:
-        while (full := next((shard for shard, _ in units if not shard.room.open), None)) is not None:
-            await self._room(full.room)
+        for shard, _ in units:
+            # Once each: who has been let in at one shard does not queue there again.
+            if not shard.room.open:
+                await self._room(shard.room)
         added = self._register(effects)
         answers = [_answer(unit) for _, unit in units] if notify_ack == "committed" else []
         if listen_ack == "confirmed":

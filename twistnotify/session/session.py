@@ -40,7 +40,7 @@ from twistnotify.sql.statements import (
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.session_status import ReadyForQuery
-from twistnotify.wire.simple_query import CommandComplete, EmptyQueryResponse, Query
+from twistnotify.wire.simple_query import CommandComplete, EmptyQueryResponse, query_text
 from twistnotify.wire.violations import MessageTooLong, ProtocolViolation
 
 Script = Generator[Action, None, None]
@@ -200,7 +200,9 @@ class Session:
         except SqlSyntaxError as failure:
             raise error(failure.sqlstate, failure.message, position=failure.position) from None
         for statement in statements:
-            self._tell_truncation(statement)
+            if isinstance(statement, Listen | Unlisten | Notify) and statement.truncated is not None:
+                cut = f'identifier "{statement.truncated}" will be truncated to "{statement.channel}"'
+                self.notice(ErrorFields("NOTICE", "42622", cut))
         return statements
 
     def notice(self, fields: ErrorFields) -> None:
@@ -284,7 +286,7 @@ class Session:
     def _query(self, body: bytes) -> Script:
         """Begin a simple query; the commonest needs no more than its commit."""
         try:
-            statements = self.read(Query.decode(body).sql)
+            statements = self.read(query_text(body))
         except ProtocolViolation as violation:
             return self.fail_query(error(violation.sqlstate, violation.message))
         except SqlError as failure:
@@ -438,12 +440,6 @@ class Session:
     def terminate(self) -> Script:
         """End the connection as the client wishes."""
         yield self.end("client")
-
-    def _tell_truncation(self, statement: Statement) -> None:
-        whole = getattr(statement, "truncated", None)
-        if whole is not None:
-            kept = getattr(statement, "channel", "")
-            self.notice(ErrorFields("NOTICE", "42622", f'identifier "{whole}" will be truncated to "{kept}"'))
 
 
 def _unlisten(channels: dict[str, None], channel: str | None) -> None:

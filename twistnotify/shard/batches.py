@@ -122,9 +122,7 @@ class BatchSender:
         for transaction in batch.transactions:
             for command in transaction.commands:
                 if isinstance(command, Unit):
-                    own = [pair for pair in command.notifications if pair[0] in listened]
-                    if own:
-                        self.senders.expect(own, command.pid)
+                    self.senders.expect(command.notifications, command.pid, listened)
                 elif isinstance(command, Listen):
                     listened.add(command.channel)
                 else:

@@ -18,15 +18,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from twistnotify.sql.quoting import quote_identifier, quote_literal
+from twistnotify.sql.quoting import notify_statement, quote_identifier, quote_literal
 from twistnotify.wire.errors import ErrorFields
 
-MAX_BATCH_COMMANDS = 4096
-"""Commands in one query string; more wait for the next, so that one answer is never far away."""
+MAX_BATCH_ANSWER = 8000
+"""Bytes of PostgreSQL's answer to one query string, notifications apart. It sends an answer of less than 8,192 bytes
+in one piece, at the end. A longer one arrives in pieces, and psycopg2 waits for the rest of it without letting the
+reactor run: all clients would wait for a commit that waits for a lock."""
+STATEMENT_ANSWER = 14
+"""The most that one of our statements contributes to it."""
+TRANSACTION_ANSWER = 3 * STATEMENT_ANSWER
+"""BEGIN, SET and COMMIT."""
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Payload bytes in one query string: what libpq, PostgreSQL and the process hold at a time."""
-MAX_BATCH_LISTENS = 1000
-"""LISTENs in one query string; 1,000 take PostgreSQL some milliseconds, during which nothing is delivered."""
+MAX_SEPARATE_STATEMENTS = 200
+"""NOTIFY statements for one client's transaction; a larger one becomes one SELECT, with one answer."""
+MAX_UNIT_ANSWER = STATEMENT_ANSWER * MAX_SEPARATE_STATEMENTS + TRANSACTION_ANSWER
+"""The most that one unit contributes to an answer."""
+MAX_LISTENS = (MAX_BATCH_ANSWER - TRANSACTION_ANSWER) // STATEMENT_ANSWER
+"""LISTENs in one query string on a new connection."""
 MAX_QUEUE_BYTES = 64 * 1024 * 1024
 """Payload bytes that wait for one shard before clients that send more are made to wait."""
 
@@ -125,6 +135,7 @@ class CommandQueue:
         self._max_units = max_units
         self._max_bytes = max_bytes
         self._sequence = 1
+        self._was_full = False
         self.units = 0
         self.bytes = 0
 
@@ -136,8 +147,14 @@ class CommandQueue:
 
     @property
     def full(self) -> bool:
-        """Tell whether a client that sends another NOTIFY has to wait."""
-        return self.units >= self._max_units or self.bytes >= self._max_bytes
+        """Tell whether a client that sends another NOTIFY has to wait.
+
+        A queue that was full stays so until half of it is gone: clients then go on with all that they have sent
+        meanwhile, and not with one NOTIFY each.
+        """
+        share = 0.5 if self._was_full else 1.0
+        self._was_full = self.units >= self._max_units * share or self.bytes >= self._max_bytes * share
+        return self._was_full
 
     def append(self, command: Command) -> None:
         """Add a command at the end."""
@@ -179,8 +196,8 @@ class CommandQueue:
                 self.bytes -= command.size
             elif isinstance(command, Barrier):
                 break
-            elif not gathering.add_listen(command):
-                break
+            else:
+                gathering.add_listen(command)
             self._commands.popleft()
         return self._numbered(gathering.transactions)
 
@@ -200,10 +217,10 @@ class _Gathering:
         self._seen: set[tuple[str, str]] = set()
         self._open: list[Unit] | None = None
         self._statements: list[str] = []
-        self._count = self._bytes = self._listens = 0
+        self._answer = self._bytes = 0
 
     def has_room(self) -> bool:
-        return self._count < MAX_BATCH_COMMANDS and self._bytes < MAX_BATCH_BYTES
+        return self._answer < MAX_BATCH_ANSWER - MAX_UNIT_ANSWER and self._bytes < MAX_BATCH_BYTES
 
     def add_unit(self, unit: Unit) -> None:
         notifications = unit.notifications
@@ -212,28 +229,29 @@ class _Gathering:
         assert self._open is not None
         self._open.append(unit)
         self._seen.update(notifications)
-        for channel, payload in notifications:
-            self._statements.append(f"NOTIFY {quote_identifier(channel)},{quote_literal(payload)}")
-        self._count += 1
+        if len(notifications) > MAX_SEPARATE_STATEMENTS:
+            self._statements.append(_notify_all(notifications))
+            self._answer += MAX_UNIT_ANSWER
+        else:
+            for channel, payload in notifications:
+                self._statements.append(notify_statement(channel, payload))
+            self._answer += STATEMENT_ANSWER * len(notifications)
         self._bytes += unit.size
         if unit.alone:
             self._open = None
 
-    def add_listen(self, command: Listen | Unlisten) -> bool:
-        """Add a LISTEN or UNLISTEN to a transaction of its own kind; False where the batch has enough of them."""
-        if self._listens >= MAX_BATCH_LISTENS:
-            return False
+    def add_listen(self, command: Listen | Unlisten) -> None:
+        """Add a LISTEN or UNLISTEN to a transaction of its own kind."""
         last = self.transactions[-1] if self.transactions else None
         if last is None or type(last.commands[0]) is not type(command):
             last = Transaction([])
             self.transactions.append(last)
+            self._answer += TRANSACTION_ANSWER
         last.commands.append(command)  # type: ignore[arg-type]
         word = "LISTEN" if isinstance(command, Listen) else "UNLISTEN"
         last.statements.append(f"{word} {quote_identifier(command.channel)}")
         self._open = None
-        self._count += 1
-        self._listens += 1
-        return True
+        self._answer += STATEMENT_ANSWER
 
     def _begin(self) -> None:
         transaction = Transaction([])
@@ -241,3 +259,10 @@ class _Gathering:
         self._open = transaction.commands  # type: ignore[assignment]
         self._statements = transaction.statements
         self._seen.clear()
+        self._answer += TRANSACTION_ANSWER
+
+
+def _notify_all(notifications: tuple[tuple[str, str], ...]) -> str:
+    """Return one statement for many notifications; a VALUES list is evaluated in its order."""
+    rows = ",".join(f"({quote_literal(channel)},{quote_literal(payload)})" for channel, payload in notifications)
+    return f"SELECT count(pg_notify(c,p)) FROM (VALUES {rows}) AS n(c,p)"

@@ -70,6 +70,9 @@ class ShardCursor(txpostgres.Cursor):  # type: ignore[misc]
         connection: ShardConnection = self._connection
         try:
             state = self.pollable().poll()
+            if state == psycopg2.extensions.POLL_OK:
+                # psycopg2 leaves in libpq what arrived behind the last result until it is asked again.
+                self.pollable().poll()
         except psycopg2.Error as error:
             connection.checkForNotifies()
             self._fail(error)

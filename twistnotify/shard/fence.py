@@ -6,7 +6,7 @@ the last unit that names it. Only channels that the shard LISTENs to are kept tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 
@@ -27,12 +27,13 @@ class Fence:
         self._pending: dict[str, int] = {}
         self._waits: list[Wait] = []
 
-    def accept(self, channels: Iterable[str]) -> int:
-        """Number a unit that names these listened channels; return its number."""
-        self.accepted += 1
-        for channel in channels:
-            self._pending[channel] = self.accepted
-        return self.accepted
+    def accept(self, notifications: Iterable[tuple[str, str]], listened: Container[str]) -> int:
+        """Number a unit with these pairs of channel and payload; return its number."""
+        self.accepted = number = self.accepted + 1
+        for channel, _ in notifications:
+            if channel in listened:
+                self._pending[channel] = number
+        return number
 
     def answer(self, sequence: int) -> None:
         """Note that all units up to this number have been answered, and let go who waited for them."""

@@ -71,11 +71,16 @@ class WaitingRoom:
             self._line.remove(place)
 
     def admit(self) -> None:
-        """Let clients go on, one after the other, as long as there is room."""
-        while self._line and not self._full():
-            place = self._line.popleft()
+        """Let clients go on, one after the other, each with all it has sent, as long as there is room."""
+        if not self._line or self._full():
+            return
+        # The line is empty while they go on: who is at the counter does not join it between two of its NOTIFYs.
+        line, self._line = self._line, deque()
+        while line and not self._full():
+            place = line.popleft()
             place.waited_too_long.stop()
             place.told(None)
+        self._line.extendleft(reversed(line))
 
     def _expired(self, place: Place) -> None:
         if self._up():

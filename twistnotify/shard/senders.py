@@ -8,7 +8,7 @@ client for each, and a notification then carries the PID that the client knows a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 
 class Senders:
@@ -17,13 +17,18 @@ class Senders:
     def __init__(self) -> None:
         self._expected: deque[tuple[str, str, int]] = deque()
 
-    def expect(self, notifications: Iterable[tuple[str, str]], pid: int) -> None:
-        """Add what one client's transaction sends, where the shard connection LISTENs to it."""
-        self._expected.extend((channel, payload, pid) for channel, payload in notifications)
+    def expect(self, notifications: Iterable[tuple[str, str]], pid: int, listened: Container[str]) -> None:
+        """Add what one client's transaction sends, as far as the shard connection LISTENs to it."""
+        for channel, payload in notifications:
+            if channel in listened:
+                self._expected.append((channel, payload, pid))
 
     def pid_of(self, channel: str, payload: str) -> int | None:
         """Return the PID of the client that sent this notification, the next of ours; None where it is unknown."""
         expected = self._expected
+        if expected and expected[0][0] == channel and expected[0][1] == payload:
+            return expected.popleft()[2]
+        # What was expected in between never came: PostgreSQL does not say why, and nobody waits for it.
         for passed, (name, text, pid) in enumerate(expected):
             if name == channel and text == payload:
                 for _ in range(passed + 1):

@@ -150,8 +150,7 @@ class ShardService(Service):
 
     def notify(self, unit: Unit) -> None:
         """Queue what a client's transaction notifies; `send` sends it."""
-        hub = self.hub
-        unit.sequence = self.fence.accept([channel for channel, _ in unit.notifications if channel in hub])
+        unit.sequence = self.fence.accept(unit.notifications, self.hub)
         self._queue.append(unit)
 
     def send(self) -> None:

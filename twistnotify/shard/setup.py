@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from twistnotify.shard.commands import MAX_BATCH_LISTENS, SEQUENCE_SETTING
+from twistnotify.shard.commands import MAX_LISTENS, SEQUENCE_SETTING
 from twistnotify.sql.quoting import quote_identifier
 
 SETTINGS = (
@@ -54,7 +54,7 @@ def setup_sql(server_version: int) -> str:
 
 
 def listen_batches(channels: Iterable[str]) -> Iterator[str]:
-    """Yield query strings of LISTENs, up to `MAX_BATCH_LISTENS` in each."""
+    """Yield query strings of LISTENs, up to `MAX_LISTENS` in each."""
     remaining = iter(channels)
-    while batch := list(islice(remaining, MAX_BATCH_LISTENS)):
+    while batch := list(islice(remaining, MAX_LISTENS)):
         yield ";".join(f"LISTEN {quote_identifier(channel)}" for channel in batch)

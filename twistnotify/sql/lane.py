@@ -45,9 +45,10 @@ def lane(text: str) -> Listen | Notify | None:
 
 # What Notify(channel, payload) does, in half the time: a frozen dataclass looks each slot up by name.
 _new = object.__new__
-_set_channel = Notify.channel.__set__  # type: ignore[attr-defined]
-_set_payload = Notify.payload.__set__  # type: ignore[attr-defined]
-_set_truncated = Notify.truncated.__set__  # type: ignore[union-attr]
+_slots = vars(Notify)
+_set_channel, _set_payload, _set_truncated = (
+    _slots[name].__set__ for name in ("channel", "payload", "truncated")
+)
 
 
 def _notify(channel: str, payload: str) -> Notify:

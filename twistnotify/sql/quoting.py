@@ -22,3 +22,13 @@ def quote_literal(text: str) -> str:
 def _refuse_nul(text: str) -> None:
     if "\0" in text:
         raise ValueError("SQL text cannot hold a NUL character")
+
+
+def notify_statement(channel: str, payload: str) -> str:
+    """Return a NOTIFY statement; raise ValueError for NUL.
+
+    `quote_identifier` and `quote_literal` in one: there is one for every notification that goes out.
+    """
+    if "\0" in channel or "\0" in payload:
+        raise ValueError("SQL text cannot hold NUL")
+    return 'NOTIFY "' + channel.replace('"', '""') + "\",'" + payload.replace("'", "''") + "'"

@@ -66,8 +66,6 @@ def select(tree: Any) -> Statement | None:
     if any(getattr(tree, clause) is not None for clause in _CLAUSES) or len(tree.targetList or ()) != 1:
         return None
     (target,) = tree.targetList
-    if target.indirection is not None:
-        return None
     if tree.fromClause is not None:
         return _from_function(target, tree.fromClause)
     if isinstance(target.val, ast.A_Const):

@@ -8,6 +8,7 @@ from struct import Struct
 from typing import ClassVar, Self
 
 from twistnotify.wire.body import BodyReader, EmptyMessage, frame, nullable_values, string
+from twistnotify.wire.violations import ProtocolViolation
 
 _COUNT = Struct(">H")
 _FIELD = Struct(">IhIhih")
@@ -28,10 +29,18 @@ class Query:
     @classmethod
     def decode(cls, body: bytes) -> Self:
         """Return the message; raise ProtocolViolation unless the only NUL of the body is its last byte."""
-        reader = BodyReader(body)
-        message = cls(reader.string())
-        reader.end()
-        return message
+        return cls(query_text(body))
+
+
+def query_text(body: bytes) -> bytes:
+    """Return a Query's text from its body; raise ProtocolViolation unless the only NUL is its last byte.
+
+    What `Query.decode` does without making a message: there is one for every NOTIFY.
+    """
+    end = body.find(0)
+    if end != len(body) - 1:
+        raise ProtocolViolation("invalid string in message" if end < 0 else "invalid message format")
+    return body[:end]
 
 
 @dataclass(frozen=True, slots=True)
