@@ -60,7 +60,10 @@ class Server(MultiService):
         """Bind the port, then connect to the shards; raises CannotListenError."""
         settings = self.settings
         self.port = self._reactor.listenTCP(
-            settings.listen_port, self.factory, backlog=settings.listen_backlog, interface=settings.listen_addr
+            settings.listen_port,
+            self.factory,
+            backlog=settings.listen_backlog,
+            interface=settings.listen_addr,
         )
         _tune(self.port.socket, settings)
         super().startService()
@@ -111,5 +114,3 @@ def _tune(listener: socket.socket, settings: Settings) -> None:
         ):
             if value:
                 listener.setsockopt(socket.IPPROTO_TCP, option, value)
-
-

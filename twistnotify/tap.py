@@ -70,7 +70,7 @@ def spare_garbage_collection() -> None:
 
 def raise_file_limit(wanted: int) -> None:
     """Raise RLIMIT_NOFILE to its hard limit, and say so if even that is too low for the configuration."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard != resource.RLIM_INFINITY and hard < wanted:
         log.warn(
@@ -81,7 +81,7 @@ def raise_file_limit(wanted: int) -> None:
         )
 
 
-def makeService(options: Options) -> IService:  # noqa: N802 - twistd's name
+def makeService(options: Options) -> IService:
     """Return the service of a configuration."""
     from twisted.internet import reactor
 

@@ -35,7 +35,7 @@ class Hub:
         self._unconvertible = unconvertible
         self.delivered = 0
 
-    def __contains__(self, channel: str) -> bool:
+    def __contains__(self, channel: object) -> bool:
         """Tell whether the shard has this channel LISTENed, or will have."""
         return channel in self._interest
 

@@ -6,7 +6,7 @@ immediate acknowledgement, and room in the queues, that is all, and nothing wait
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -44,8 +44,12 @@ class Committer:
         Raises `SqlError`, or fails with it, where nothing has happened. Notifications still have to be sent
         (`ShardService.send`) where None is returned.
         """
-        if len(effects) == 1 and isinstance(notify := effects[0], Notify) and notify_ack == "immediate":
-            return self._commit_notify(notify)
+        if len(effects) == 1:
+            effect = effects[0]
+            if isinstance(effect, Notify) and notify_ack == "immediate":
+                return self._commit_notify(effect)
+            if isinstance(effect, Listen) and listen_ack == "immediate":
+                return self._commit_listen(effect.channel)
         waits = listen_ack != "immediate" or notify_ack != "immediate"
         units = self._units(effects)
         self._check_channels(effects)
@@ -75,8 +79,18 @@ class Committer:
         shard.notify(unit)
         return None
 
+    def _commit_listen(self, channel: str) -> None:
+        """Commit the next most common one: one LISTEN."""
+        for shard in self.database.shards_of(channel):
+            self._check_room(shard, (channel,))
+            shard.listen(self.outbox, channel)
+
     async def _commit_patiently(
-        self, effects: tuple[Effect, ...], units: list[tuple[ShardService, Unit]], listen_ack: str, notify_ack: str
+        self,
+        effects: tuple[Effect, ...],
+        units: list[tuple[ShardService, Unit]],
+        listen_ack: str,
+        notify_ack: str,
     ) -> None:
         for shard, _ in units:
             # Once each: who has been let in at one shard does not queue there again.
@@ -113,8 +127,12 @@ class Committer:
         for channel in _listened(effects):
             gathered.setdefault(self.database.shard_of(channel), set()).add(channel)
         for shard, channels in gathered.items():
-            if not shard.has_room_for(channels):
-                raise error("53400", f'too many channels on shard "{shard.name}"', "See max_channels.")
+            self._check_room(shard, channels)
+
+    @staticmethod
+    def _check_room(shard: ShardService, channels: Collection[str]) -> None:
+        if not shard.has_room_for(channels):
+            raise error("53400", f'too many channels on shard "{shard.name}"', "See max_channels.")
 
     def _register(self, effects: Iterable[Effect]) -> list[tuple[ShardService, str]]:
         """Change registrations in the order of the transaction; return those that are new."""

@@ -22,22 +22,29 @@ class Database:
         self._router = Router(len(self.shards))
 
     @property
-    def parameters(self) -> dict[str, str] | None:
+    def parameters(self) -> tuple[tuple[str, str], ...] | None:
         """What the first shard's server reports of its settings; None as long as it was never reached."""
         return self.shards[0].parameters
 
     @property
+    def encoding(self) -> str:
+        """The first shard's server_encoding."""
+        return self._reported("server_encoding")
+
+    @property
     def superuser(self) -> str:
         """The user as whom the first shard is LISTENed to."""
-        return (self.parameters or {}).get("session_authorization", "")
+        return self._reported("session_authorization")
+
+    def _reported(self, wanted: str) -> str:
+        return self.shards[0].reported.get(wanted, "")
 
     def when_known(self, told: Callable[[], None]) -> Callable[[], None]:
         """Call back once `parameters` are known; return a function that calls it off."""
         return self.shards[0].when_known(lambda: self._known(told))
 
     def _known(self, told: Callable[[], None]) -> None:
-        assert self.parameters is not None
-        self._router = Router(len(self.shards), server_codec(self.parameters["server_encoding"]))
+        self._router = Router(len(self.shards), server_codec(self.encoding))
         told()
 
     def shard_of(self, channel: str) -> ShardService:

@@ -19,7 +19,7 @@ from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, Gi
 from twistnotify.session.encodings import no_equivalent
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.session.login import Admission
-from twistnotify.session.parameters import reported
+from twistnotify.session.parameters import status_frames
 from twistnotify.session.session import Session
 from twistnotify.shard.service import ShardService
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
@@ -188,9 +188,8 @@ class ClientProtocol(OutboxProtocol):
         codec = session.encoding.codec
         self.outbox.encoding = None if codec == "utf-8" else codec
         self.committer = Committer(self.outbox, database, pid)
-        told = reported(parameters, session.startup_parameters, session.encoding.name, database.superuser)
-        encoding = parameters["server_encoding"]
-        session.admit(Admission(told, pid, self.secret, encoding, database.acknowledgements))
+        status = status_frames(parameters, session.startup_parameters, session.encoding, database.superuser)
+        session.admit(Admission(status, pid, self.secret, database.encoding, database.acknowledgements))
         return True
 
     def _known(self, action: Admit) -> None:

@@ -10,11 +10,11 @@ A client that is written to faster than it reads is not read from either: it can
 
 from __future__ import annotations
 
-from typing import Protocol as TypingProtocol, cast
+from typing import Protocol as TypingProtocol
+from typing import cast
 
 from twisted.internet.interfaces import IPullProducer
 from twisted.internet.protocol import Protocol
-from typing_extensions import override
 from zope.interface import implementer
 
 from twistnotify.pubsub.outbox import DirtyList, Outbox
@@ -31,9 +31,9 @@ class Socket(TypingProtocol):
 
     def unregisterProducer(self) -> None: ...  # noqa: N802
 
-    def pauseProducing(self) -> None: ...  # noqa: N802
+    def pauseProducing(self) -> None: ...
 
-    def resumeProducing(self) -> None: ...  # noqa: N802
+    def resumeProducing(self) -> None: ...
 
     def loseConnection(self) -> None: ...  # noqa: N802
 
@@ -90,7 +90,6 @@ class OutboxProtocol(Protocol):
             self._blocked = False
             self.socket.unregisterProducer()
 
-    @override
     def resumeProducing(self) -> None:
         """Hand on more, now that the transport has written everything it had."""
         if not self._blocked:
@@ -102,7 +101,6 @@ class OutboxProtocol(Protocol):
             self.socket.unregisterProducer()
             self._update_reading()
 
-    @override
     def stopProducing(self) -> None:
         """Stop: the connection is gone; `connectionLost` sees to the rest."""
 

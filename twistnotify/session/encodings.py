@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from twistnotify.session.failure import SqlError, error, fatal
 from twistnotify.wire.errors import ErrorFields
@@ -63,6 +64,7 @@ class Encoding:
     codec: str
 
 
+@lru_cache(256)
 def client_encoding(value: str) -> Encoding:
     """Return the encoding a client asks for, however it spells it; raises FATAL 22023.
 

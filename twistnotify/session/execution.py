@@ -94,6 +94,11 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         raise error("42501", f'permission denied to notify on channel "{RESERVED_CHANNEL}"')
 
 
+def check_name(session: Session, channel: str) -> None:
+    """Refuse a name that the database's encoding cannot hold."""
+    _length(session, channel)
+
+
 def _length(session: Session, text: str) -> int:
     """Return the length in bytes, in the database's encoding."""
     if text.isascii():
@@ -102,7 +107,7 @@ def _length(session: Session, text: str) -> int:
 
 
 def _listen(session: Session, statement: Listen, _: Arguments) -> Result:
-    _length(session, statement.channel)
+    check_name(session, statement.channel)
     session.transaction.add(statement)
     return Result("LISTEN")
 

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action, Admit, Cancel
-from twistnotify.session.encodings import client_encoding
+from twistnotify.session.encodings import Encoding, client_encoding
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.session.states import Step
 from twistnotify.wire.authentication import AuthenticationOk
-from twistnotify.wire.session_status import ParameterStatus
 from twistnotify.wire.startup import (
+    CANCEL_REQUEST,
+    GSSENC_REQUEST,
     PROTOCOL_3_0,
+    SSL_REQUEST,
     BackendKeyData,
     CancelRequest,
-    GSSENCRequest,
     NegotiateProtocolVersion,
-    SSLRequest,
     StartupMessage,
-    decode_startup,
 )
 from twistnotify.wire.violations import ProtocolViolation
 
@@ -32,17 +32,20 @@ if TYPE_CHECKING:
     from twistnotify.session.session import Session
 
 DECLINED = b"N"
+_CANCEL = CANCEL_REQUEST.to_bytes(4, "big")
+_ENCRYPTION = {SSL_REQUEST.to_bytes(4, "big"): "SSL", GSSENC_REQUEST.to_bytes(4, "big"): "GSSAPI encryption"}
+_AUTHENTICATION_OK = AuthenticationOk().encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What the world answers to `Admit`.
 
-    `parameters` are the ParameterStatus values of the log-in; `pid` and `secret` are the client's key to cancel with;
+    `status` are the ParameterStatus frames of the log-in; `pid` and `secret` are the client's key to cancel with;
     `server_encoding` is the database's, in PostgreSQL's spelling; `acknowledgements` are its listen_ack and notify_ack.
     """
 
-    parameters: dict[str, str]
+    status: bytes
     pid: int
     secret: bytes
     server_encoding: str
@@ -50,7 +53,7 @@ class Admission:
 
 
 class AncientProtocol(Exception):
-    """A client older than 2003: it has been answered in its own way."""
+    """A client of before 2003, which has to be answered in its own way."""
 
 
 Login = Generator[Action, None, None]
@@ -59,74 +62,92 @@ Login = Generator[Action, None, None]
 def log_in(session: Session) -> Login:
     """Speak the start-up part of the protocol until the client is in, or out."""
     try:
-        message = yield from _negotiate(session)
-        if isinstance(message, CancelRequest):
-            yield Cancel(message.pid, message.secret)
+        packet = yield from _negotiate(session)
+        if packet.startswith(_CANCEL):
+            request = CancelRequest.decode(packet)
+            yield Cancel(request.pid, request.secret)
             yield session.end("cancel request")
-            return
-        yield from _identify(session, message)
+        else:
+            yield from _identify(session, packet)
     except ProtocolViolation as violation:
         yield from session.die(fatal(violation.sqlstate, violation.message))
     except SqlError as failure:
         yield from session.die(failure)
-    except AncientProtocol:
+    except AncientProtocol as failure:
+        # The error format of protocols 1 and 2 is a string.
+        session.replies.append(b"E" + str(failure).encode() + b"\n\0")
         yield session.end("protocol")
 
 
-def _negotiate(session: Session) -> Generator[Action, None, StartupMessage | CancelRequest]:
-    declined: set[type] = set()
+def _negotiate(session: Session) -> Generator[Action, None, bytes]:
+    """Decline encryption; return the packet that comes then."""
+    declined: set[bytes] = set()
     while True:
         packet = yield from session.startup_packet()
-        message = decode_startup(packet)
-        if not isinstance(message, SSLRequest | GSSENCRequest):
-            return message
-        if type(message) in declined:
-            version = "1234.5679" if isinstance(message, SSLRequest) else "1234.5680"
+        code = packet[:4]
+        if code not in _ENCRYPTION:
+            return packet
+        if code in declined:
+            version = f"1234.{int.from_bytes(code[2:], 'big')}"
             raise fatal("0A000", f"unsupported frontend protocol {version}: server supports 3.0 to 3.0")
-        declined.add(type(message))
+        declined.add(code)
         session.replies.append(DECLINED)
         if session.buffered:
-            name = "SSL" if isinstance(message, SSLRequest) else "GSSAPI encryption"
-            raise fatal("08P01", f"received unencrypted data after {name} request")
+            raise fatal("08P01", f"received unencrypted data after {_ENCRYPTION[code]} request")
 
 
-def _identify(session: Session, message: StartupMessage) -> Login:
-    _negotiate_version(session, message)
-    parameters = {name: value for name, value in message.parameters.items() if not name.startswith("_pq_.")}
+def _identify(session: Session, packet: bytes) -> Login:
+    identity = identify(packet)
+    session.replies += identity.replies
+    session.encoding = identity.encoding
+    session.startup_parameters = identity.parameters
+    session.move(Step.IDENTIFIED)
+    yield Admit(identity.database, identity.user)
+    _welcome(session)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a client says it is, and what is answered to that before anything else."""
+
+    database: str
+    user: str
+    encoding: Encoding
+    parameters: tuple[tuple[str, str], ...]
+    replies: tuple[bytes, ...]
+
+
+@lru_cache(1024)
+def identify(packet: bytes) -> Identity:
+    """Return who a StartupMessage speaks of; raises `SqlError`, ProtocolViolation or `AncientProtocol`.
+
+    Remembered, because most clients log in alike, and by the thousand after a restart.
+    """
+    message = StartupMessage.decode(packet)
+    options = tuple(name for name in message.parameters if name.startswith("_pq_."))
+    replies = _negotiate_version(message.major, message.minor, options)
+    parameters = {name: value for name, value in message.parameters.items() if name not in options}
     user = parameters.get("user", "")
     if not user:
         raise fatal("28000", "no PostgreSQL user name specified in startup packet")
     if parameters.get("replication", "off").lower() not in ("off", "false", "no", "0"):
         raise fatal("0A000", "replication connections are not supported")
-    session.encoding = client_encoding(parameters.get("client_encoding", "UTF8"))
-    session.startup_parameters = parameters
-    session.move(Step.IDENTIFIED)
-    yield Admit(parameters.get("database") or user, user)
-    _welcome(session)
+    encoding = client_encoding(parameters.get("client_encoding", "UTF8"))
+    return Identity(parameters.get("database") or user, user, encoding, tuple(parameters.items()), replies)
 
 
-def _negotiate_version(session: Session, message: StartupMessage) -> None:
-    if message.major < 3:
-        # The error format of protocols 1 and 2 is a string.
-        session.replies.append(b"E" + _unsupported(message).encode() + b"\n\0")
-        raise AncientProtocol
-    if message.major > 3:
-        raise fatal("0A000", _unsupported(message))
-    options = tuple(name for name in message.parameters if name.startswith("_pq_."))
-    if message.minor > 0 or options:
-        session.replies.append(NegotiateProtocolVersion(PROTOCOL_3_0, options).encode())
-
-
-def _unsupported(message: StartupMessage) -> str:
-    return f"unsupported frontend protocol {message.major}.{message.minor}: server supports 3.0 to 3.0"
+def _negotiate_version(major: int, minor: int, options: tuple[str, ...]) -> tuple[bytes, ...]:
+    unsupported = f"unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"
+    if major < 3:
+        raise AncientProtocol(unsupported)
+    if major > 3:
+        raise fatal("0A000", unsupported)
+    return (NegotiateProtocolVersion(PROTOCOL_3_0, options).encode(),) if minor or options else ()
 
 
 def _welcome(session: Session) -> None:
     admission = session.admission
     assert admission is not None
-    codec = session.encoding.codec
-    session.replies.append(AuthenticationOk().encode())
-    for name, value in admission.parameters.items():
-        session.replies.append(ParameterStatus(name, value).encode(codec))
-    session.replies.append(BackendKeyData(admission.pid, admission.secret).encode())
+    key = BackendKeyData(admission.pid, admission.secret)
+    session.replies += (_AUTHENTICATION_OK, admission.status, key.encode())
     session.welcome(admission)

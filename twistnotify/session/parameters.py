@@ -7,6 +7,12 @@ in the form PostgreSQL gives them; all others are remembered.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from twistnotify.session.encodings import Encoding
+from twistnotify.wire.session_status import ParameterStatus
+
+Parameters = tuple[tuple[str, str], ...]
 
 REPORTED = {
     name.lower(): name
@@ -45,6 +51,13 @@ def reported(
         elif known is not None and known != "client_encoding":
             told[known] = value
     return told
+
+
+@lru_cache(1024)
+def status_frames(server: Parameters, startup: Parameters, encoding: Encoding, superuser: str) -> bytes:
+    """Return all ParameterStatus frames of a log-in; remembered, because most clients log in alike."""
+    told = reported(dict(server), dict(startup), encoding.name, superuser)
+    return b"".join(ParameterStatus(name, value).encode(encoding.codec) for name, value in told.items())
 
 
 def date_style(value: str, before: str) -> str:

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from twistnotify.session import extended
 from twistnotify.session.actions import Action, Close, Commit, Effect, GiveUp, Ready, Reserve
 from twistnotify.session.encodings import Encoding, decode, server_codec
-from twistnotify.session.execution import ACKNOWLEDGEMENTS, Arguments, check_notification, column_of, execute
+from twistnotify.session.execution import (
+    ACKNOWLEDGEMENTS,
+    Arguments,
+    check_name,
+    check_notification,
+    column_of,
+    execute,
+)
 from twistnotify.session.failure import SqlError, error, fatal
 from twistnotify.session.login import Admission, log_in
 from twistnotify.session.prepared import Portal, Prepared
@@ -25,17 +32,19 @@ from twistnotify.session.states import CONNECTION, Event, Fate, Phase, Status, S
 from twistnotify.session.transaction import Transaction
 from twistnotify.sql.parse import parse
 from twistnotify.sql.statements import (
-    SqlSyntaxError,
     Begin,
-    Commit as CommitStatement,
     Listen,
     Notify,
     Release,
     Rollback,
     RollbackTo,
     Savepoint,
+    SqlSyntaxError,
     Statement,
     Unlisten,
+)
+from twistnotify.sql.statements import (
+    Commit as CommitStatement,
 )
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.framing import FrameBuffer
@@ -56,6 +65,7 @@ _NEVER_SKIPPED = frozenset(b"SX")
 _READY_FOR_QUERY = {
     status: ReadyForQuery(status.value).encode() for status in Status if status is not Status.IMPLICIT
 }
+_LISTENING = CommandComplete("LISTEN").encode()
 _NOTIFIED = CommandComplete("NOTIFY").encode()
 _NOTIFIED_AND_READY = _NOTIFIED + _READY_FOR_QUERY[Status.IDLE]
 """The answer to the commonest command."""
@@ -111,7 +121,7 @@ class Session:
         self.portals: dict[bytes, Portal] = {}
         self.encoding = Encoding("UTF8", "utf-8")
         self.server_encoding, self.server_codec = "UTF8", "utf-8"
-        self.startup_parameters: dict[str, str] = {}
+        self.startup_parameters: tuple[tuple[str, str], ...] = ()
         self.admission: Admission | None = None
         self.pid = 0
         self._acknowledgements = ("immediate", "immediate")
@@ -291,11 +301,15 @@ class Session:
             return self.fail_query(error(violation.sqlstate, violation.message))
         except SqlError as failure:
             return self.fail_query(failure)
-        if len(statements) == 1 and isinstance(statements[0], Notify) and self.idle:
-            return self._publish(statements[0])
+        if len(statements) == 1 and self.idle:
+            statement = statements[0]
+            if isinstance(statement, Notify):
+                return self._notify_alone(statement)
+            if isinstance(statement, Listen):
+                return self._listen_alone(statement)
         return self._run_query(statements)
 
-    def _publish(self, notify: Notify) -> Script:
+    def _notify_alone(self, notify: Notify) -> Script:
         """NOTIFY on its own, outside a transaction: `_run_query` cut down to what is left of it."""
         try:
             check_notification(self, notify.channel, notify.payload)
@@ -308,6 +322,19 @@ class Session:
             yield from self._ready()
         else:
             self.replies.append(_NOTIFIED_AND_READY)
+
+    def _listen_alone(self, listen: Listen) -> Script:
+        """LISTEN on its own, likewise."""
+        try:
+            check_name(self, listen.channel)
+            channels = self._channels_after((listen,))
+            yield Commit((listen,))
+            self.channels = channels
+        except SqlError as failure:
+            yield from self.fail_query(failure)
+            return
+        self.replies.append(_LISTENING)
+        yield from self._ready()
 
     def _run_query(self, statements: tuple[Statement, ...]) -> Script:
         self.prepared.pop(b"", None)

@@ -28,6 +28,9 @@ from twistnotify.wire.errors import ErrorFields
 class Status(Enum):
     """Where the client's transaction stands."""
 
+    # Members are unique objects. Enum would hash their names, in Python, at every look into the table.
+    __hash__ = object.__hash__
+
     IDLE = "I"
     IMPLICIT = "-"
     BLOCK = "T"
@@ -36,6 +39,8 @@ class Status(Enum):
 
 class Event(Enum):
     """What happens to a transaction."""
+
+    __hash__ = object.__hash__
 
     STATEMENT = auto()
     """A statement of several, or of the extended protocol, begins: it opens an implicit transaction."""
@@ -139,6 +144,8 @@ TRANSACTION: dict[tuple[Status, Event], Transition] = {
 class Phase(Enum):
     """Which part of the protocol is spoken."""
 
+    __hash__ = object.__hash__
+
     STARTUP = auto()
     """Packets without a type byte are expected."""
     LOGIN = auto()
@@ -153,6 +160,8 @@ class Phase(Enum):
 
 class Step(Enum):
     """What moves a connection from phase to phase."""
+
+    __hash__ = object.__hash__
 
     IDENTIFIED = auto()
     ADMITTED = auto()

@@ -264,5 +264,7 @@ class _Gathering:
 
 def _notify_all(notifications: tuple[tuple[str, str], ...]) -> str:
     """Return one statement for many notifications; a VALUES list is evaluated in its order."""
-    rows = ",".join(f"({quote_literal(channel)},{quote_literal(payload)})" for channel, payload in notifications)
+    rows = ",".join(
+        f"({quote_literal(channel)},{quote_literal(payload)})" for channel, payload in notifications
+    )
     return f"SELECT count(pg_notify(c,p)) FROM (VALUES {rows}) AS n(c,p)"

