@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from support.fixtures import (  # noqa: F401 - fixtures are found by their names here
     postgres,
     postgres_of_session,

@@ -9,7 +9,7 @@ from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from typing_extensions import override
 
@@ -74,9 +74,13 @@ class Server(MultiService):
     def stopService(self) -> Deferred[Any]:
         """Take no more clients, tell those that are here, end the connections to the shards."""
         port, self.port = self.port, None
-        closed = succeed(None) if port is None else port.stopListening()
+        closed: Deferred[Any] = succeed(None) if port is None else maybeDeferred(port.stopListening)
         self.factory.terminate_all("shutdown", SHUTTING_DOWN)
-        return closed.addCallback(lambda _: super(Server, self).stopService())
+        return closed.addCallback(self._stop_shards)
+
+    def _stop_shards(self, _: object) -> Deferred[Any]:
+        stopped: Deferred[Any] = super().stopService()
+        return stopped
 
     def _conninfo(self, config: ShardConfig) -> Conninfo:
         keywords = dict(config.conninfo)

@@ -62,9 +62,7 @@ def test_line_is_split_into_pairs(text: str, pairs: list[tuple[str, str]]) -> No
         ("PostgreSQL://u:p@h/db?a=b", [], "a connection URI is not taken here: write keyword=value"),
     ],
 )
-def test_fault_is_told_behind_the_pairs_in_front_of_it(
-    text: str, pairs: list[tuple[str, str]], fault: str
-) -> None:
+def test_fault_is_told_behind_the_pairs_in_front_of_it(text: str, pairs: list[tuple[str, str]], fault: str) -> None:
     assert split_keywords(text) == (pairs, fault)
 
 

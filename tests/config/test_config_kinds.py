@@ -55,10 +55,7 @@ GOOD: list[tuple[Kind, str, object]] = [
 ]
 
 BAD: list[tuple[Kind, str, str]] = [
-    *(
-        (Integer(0, 9), text, "is not a whole number")
-        for text in ("", "x", "1.0", "1_0", "٣", "0x1", "9" * 5000)
-    ),
+    *((Integer(0, 9), text, "is not a whole number") for text in ("", "x", "1.0", "1_0", "٣", "0x1", "9" * 5000)),
     (Integer(0, 65535), "65536", "is not between 0 and 65535"),
     (Integer(0, 65535), "-1", "is not between 0 and 65535"),
     *(
@@ -78,17 +75,11 @@ BAD: list[tuple[Kind, str, str]] = [
     (CHOICE, "nowhere", "is no place"),
     (Choice(("here",)), "there", "is not here"),
     (Text(), "", "is empty"),
-    *(
-        (Boolean(), text, "is not one of 1, on, yes, true, 0, off, no, false")
-        for text in ("", "2", "y", "ja")
-    ),
+    *((Boolean(), text, "is not one of 1, on, yes, true, 0, off, no, false") for text in ("", "2", "y", "ja")),
     (Ports(), "", "is not a whole number"),
     (Ports(), "5432,", "is not a whole number"),
     (Ports(), "0", "is not between 1 and 65535"),
-    *(
-        (Names(), text, "is not a list of names with commas between them")
-        for text in ("", "a,", "a b", "a;b")
-    ),
+    *((Names(), text, "is not a list of names with commas between them") for text in ("", "a,", "a b", "a;b")),
     (Names(), "a,b,a", "holds a name twice"),
 ]
 

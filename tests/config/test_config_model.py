@@ -61,9 +61,7 @@ def test_password_is_in_the_value_but_in_no_repr() -> None:
 
 def test_repr_of_a_shard_shows_the_rest() -> None:
     shard = ShardConfig("a", (("host", "h"), ("password", "hunter2")), None)
-    assert repr(shard) == (
-        "ShardConfig(name='a', conninfo=(('host', 'h'), ('password', '***')), embedded=None)"
-    )
+    assert repr(shard) == ("ShardConfig(name='a', conninfo=(('host', 'h'), ('password', '***')), embedded=None)")
 
 
 def test_shards_are_equal_by_value() -> None:

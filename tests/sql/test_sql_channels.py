@@ -48,9 +48,7 @@ def test_listen_names_its_channel(text: str, channel: str) -> None:
 
 @pytest.mark.parametrize(("text", "channel"), LISTENS)
 def test_unlisten_names_its_channel_the_same_way(text: str, channel: str) -> None:
-    text = (
-        text.replace("LISTEN", "UNLISTEN", 1).replace("listen", "UNLISTEN", 1).replace("LiStEn", "UNLISTEN")
-    )
+    text = text.replace("LISTEN", "UNLISTEN", 1).replace("listen", "UNLISTEN", 1).replace("LiStEn", "UNLISTEN")
     if channel == "listen":
         text = "UNLISTEN listen"
     assert parse(text) == (Unlisten(channel),)

@@ -59,9 +59,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("text", "message", "sqlstate", "position"), ERRORS)
-def test_an_error_has_postgresqls_words_and_place(
-    text: str, message: str, sqlstate: str, position: int | None
-) -> None:
+def test_an_error_has_postgresqls_words_and_place(text: str, message: str, sqlstate: str, position: int | None) -> None:
     with pytest.raises(SqlSyntaxError) as caught:
         parse(text)
     assert (caught.value.message, caught.value.sqlstate, caught.value.position) == (
@@ -72,9 +70,7 @@ def test_an_error_has_postgresqls_words_and_place(
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    "text", ["LISTEN a; LISTEN select", "LISTEN \xe9\xa0; LISTEN \xa0 \xa0", "SELECT 1; ("]
-)
+@pytest.mark.parametrize("text", ["LISTEN a; LISTEN select", "LISTEN \xe9\xa0; LISTEN \xa0 \xa0", "SELECT 1; ("])
 def test_an_error_is_placed_alike_in_a_long_text(text: str) -> None:
     with pytest.raises(SqlSyntaxError) as short:
         parse(text)

@@ -13,25 +13,19 @@ from twistnotify.sql.statements import Listen, Notify, SqlSyntaxError
 
 KEYWORDS = sorted(COL_NAME_KEYWORDS | RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS | UNRESERVED_KEYWORDS)
 
-VERBS = st.sampled_from(
-    ["LISTEN", "NOTIFY", "listen", "nOtIfY", "UNLISTEN", "LI\u017fTEN", "NOT\u0130FY", "NOTIFYY"]
-)
+VERBS = st.sampled_from(["LISTEN", "NOTIFY", "listen", "nOtIfY", "UNLISTEN", "LI\u017fTEN", "NOT\u0130FY", "NOTIFYY"])
 SPACES = st.sampled_from(["", " ", " ", " ", "\n\t", "\f\r", "\v", "\xa0", "\x1c", "/**/", "--\n", "  "])
 NAMES = st.one_of(
     st.sampled_from(KEYWORDS).flatmap(lambda word: st.sampled_from([word, word.upper(), f'"{word}"'])),
     st.from_regex(r'[A-Za-z_\xe9][A-Za-z0-9_$\xe9]{0,4}|"[^\0\ud800]{0,3}"', fullmatch=True),
-    st.integers(60, 70).flatmap(
-        lambda n: st.sampled_from(["a" * n, "B" * n, '"' + "c" * n + '"', "\xe9" * (n // 2)])
-    ),
+    st.integers(60, 70).flatmap(lambda n: st.sampled_from(["a" * n, "B" * n, '"' + "c" * n + '"', "\xe9" * (n // 2)])),
     st.sampled_from(["*", "1a", "a.b", 'U&"a"', "'a'", "\u212a", '"a.b:c-d/e f"', '"a""b"', '""']),
 )
 PAYLOADS = st.one_of(
     st.just(""),
     st.text(st.sampled_from("ab'\\\n;\xe9\0\ud800\"$-"), max_size=6).map(lambda s: f", '{s}'"),
     st.text(max_size=6).map(lambda s: f",'{s}'"),
-    st.sampled_from(
-        [", E'\\n'", ", U&'a'", ", $$a$$", ", 'a'\n'b'", ", 'a' 'b'", ", 1", ",", ", ''", ", 'x'::text"]
-    ),
+    st.sampled_from([", E'\\n'", ", U&'a'", ", $$a$$", ", 'a'\n'b'", ", 'a' 'b'", ", 1", ",", ", ''", ", 'x'::text"]),
 )
 ENDS = st.sampled_from(["", "", ";", " ; ", ";;", " -- x", "; LISTEN b", "x", "\v"])
 TEXTS = st.tuples(VERBS, SPACES, NAMES, SPACES, PAYLOADS, SPACES, ENDS).map("".join)

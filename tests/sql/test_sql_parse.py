@@ -100,9 +100,7 @@ def test_company_and_length_change_no_statement(text: str, statement: Statement)
     assert parse(f"NOTIFY a, 'x';{text}--{padding}\n; END")[1:] == (statement, sql.Commit(False))
 
 
-@pytest.mark.parametrize(
-    "text", ["", " \t\n\f", ";", " ; ;; ", "-- x", "/* x /* y */ */", "--\n;/**/;", ";" * 5_000]
-)
+@pytest.mark.parametrize("text", ["", " \t\n\f", ";", " ; ;; ", "-- x", "/* x /* y */ */", "--\n;/**/;", ";" * 5_000])
 def test_a_text_without_statements_is_empty(text: str) -> None:
     assert parse(text) == ()
 

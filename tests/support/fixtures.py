@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from support.configuration import config_for
 from support.postgres import PostgresServer, bin_folder
 from support.process import TwistnotifyProcess

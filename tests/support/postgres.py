@@ -148,8 +148,7 @@ class PostgresServer:
     def listen_backends(self) -> list[str]:
         """Return the application_name of each LISTEN backend of twistnotify."""
         rows = self.fetch(
-            "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'twistnotify/%%'"
-            " ORDER BY 1"
+            "SELECT application_name FROM pg_stat_activity WHERE application_name LIKE 'twistnotify/%%' ORDER BY 1"
         )
         return [name for (name,) in rows]
 

@@ -112,7 +112,7 @@ class TwistnotifyProcess:
                     return matches[count - 1]
                 ended = self._reader is None or not self._reader.is_alive()
                 left = deadline - time.monotonic()
-                if ended or left <= 0 or not self._grown.wait(min(left, 1.0)) and left <= 1.0:
+                if ended or left <= 0 or (not self._grown.wait(min(left, 1.0)) and left <= 1.0):
                     raise AssertionError(f"no {pattern!r} in the log:\n{''.join(self._lines)}")
 
     def wait_until_up(self, count: int = 1) -> None:

@@ -171,9 +171,7 @@ def test_garbage_of_a_client_gives_a_value_or_a_violation(type: int, body: bytes
 
 
 @settings(deadline=None, max_examples=200)
-@given(
-    st.sampled_from(sorted(BACKEND)), bodies, st.sampled_from(["utf-8", "latin-1", "euc_jis_2004", "big5"])
-)
+@given(st.sampled_from(sorted(BACKEND)), bodies, st.sampled_from(["utf-8", "latin-1", "euc_jis_2004", "big5"]))
 def test_garbage_of_a_server_gives_a_value_or_a_violation(type: int, body: bytes, encoding: str) -> None:
     try:
         message = decode_backend(type, body, encoding)

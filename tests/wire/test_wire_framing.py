@@ -80,9 +80,7 @@ def test_nothing_is_there_before_the_last_byte() -> None:
 @settings(deadline=None)
 @given(frames)
 def test_frames_come_out_as_they_went_in(sent: list[bytes]) -> None:
-    expected = [
-        (one[0], one[5:]) if len(one) - 5 <= LIMIT else ("too long", one[0], len(one) - 5) for one in sent
-    ]
+    expected = [(one[0], one[5:]) if len(one) - 5 <= LIMIT else ("too long", one[0], len(one) - 5) for one in sent]
     assert read([b"".join(sent)]) == expected
 
 
@@ -111,9 +109,7 @@ def test_reading_late_gives_the_same_frames(stream: bytes, places: list[int]) ->
 
 @settings(deadline=None)
 @given(streams, st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 2)), max_size=12))
-def test_reading_a_few_frames_at_a_time_gives_the_same_frames(
-    stream: bytes, stops: list[tuple[int, int]]
-) -> None:
+def test_reading_a_few_frames_at_a_time_gives_the_same_frames(stream: bytes, stops: list[tuple[int, int]]) -> None:
     buffer = FrameBuffer(LIMIT)
     events: list[Event] = []
     chunks = cut(stream, [place for place, _ in stops])

@@ -29,15 +29,7 @@ def test_a_tag_has_the_bytes_postgresql_sends() -> None:
 
 
 def test_the_columns_of_pg_notify_have_the_bytes_postgresql_sends() -> None:
-    body = (
-        b"\0\x01pg_notify\0"
-        + b"\0\0\0\0"
-        + b"\0\0"
-        + b"\0\0\x08\xe6"
-        + b"\0\x04"
-        + b"\xff\xff\xff\xff"
-        + b"\0\0"
-    )
+    body = b"\0\x01pg_notify\0" + b"\0\0\0\0" + b"\0\0" + b"\0\0\x08\xe6" + b"\0\x04" + b"\xff\xff\xff\xff" + b"\0\0"
     assert RowDescription((PG_NOTIFY,)).encode() == b"T\0\0\0\x22" + body
 
 

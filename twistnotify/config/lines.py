@@ -61,9 +61,7 @@ def _lines(text: str, findings: Findings) -> Iterator[tuple[int, str]]:
         yield number, stripped
 
 
-def _open(
-    number: int, line: str, known: tuple[str, ...], found: dict[str, Section], findings: Findings
-) -> Section:
+def _open(number: int, line: str, known: tuple[str, ...], found: dict[str, Section], findings: Findings) -> Section:
     """Return the section that a header opens; what an unknown one holds is not looked at."""
     name = line[1:-1].strip()
     if not line.endswith("]"):

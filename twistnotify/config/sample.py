@@ -44,8 +44,6 @@ def render_default() -> str:
 
 
 def _setting(option: Option) -> str:
-    prose = textwrap.wrap(
-        f"{option.doc} ({option.kind.describe()})", _WIDTH - len(";; "), break_on_hyphens=False
-    )
+    prose = textwrap.wrap(f"{option.doc} ({option.kind.describe()})", _WIDTH - len(";; "), break_on_hyphens=False)
     setting = f"{'' if option.shipped else ';'}{option.name} = {option.default}"
     return "\n".join([*(f";; {line}" for line in prose), setting]) + "\n"

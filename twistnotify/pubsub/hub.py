@@ -25,9 +25,7 @@ class Hub:
     is told of a listener whose encoding has no equivalent for a notification.
     """
 
-    def __init__(
-        self, transcode: Transcode, unconvertible: Callable[[Outbox, UnicodeEncodeError], None]
-    ) -> None:
+    def __init__(self, transcode: Transcode, unconvertible: Callable[[Outbox, UnicodeEncodeError], None]) -> None:
         self._interest: dict[str, Interest] = {}
         self._channels: dict[Outbox, str | dict[str, None]] = {}
         self._lingering: dict[str, float] = {}
@@ -81,7 +79,7 @@ class Hub:
             self.unsubscribe(outbox, channel, deadline)
 
     def reserve(self, channel: str) -> bool:
-        """Keep a channel for a transaction that may yet commit its LISTEN; return True where the shard has to LISTEN."""
+        """Keep a channel for an open transaction's LISTEN; return True where the shard has to LISTEN."""
         new = self._want(channel)
         self._interest[channel].reservations += 1
         return new

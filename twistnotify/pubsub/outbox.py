@@ -100,10 +100,9 @@ class Outbox:
 
     def _take_piece(self) -> bytes:
         size = count = 0
-        for count, frames in enumerate(self.ready, 1):
-            size += len(frames)
-            if size >= PIECE:
-                break
+        while count < len(self.ready) and size < PIECE:
+            size += len(self.ready[count])
+            count += 1
         data = b"".join(self.ready[:count])
         del self.ready[:count]
         return data

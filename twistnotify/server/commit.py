@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from twistnotify.pubsub.outbox import Outbox
 from twistnotify.server.database import Database
@@ -49,7 +49,8 @@ class Committer:
             if isinstance(effect, Notify) and notify_ack == "immediate":
                 return self._commit_notify(effect)
             if isinstance(effect, Listen) and listen_ack == "immediate":
-                return self._commit_listen(effect.channel)
+                self._commit_listen(effect.channel)
+                return None
         waits = listen_ack != "immediate" or notify_ack != "immediate"
         units = self._units(effects)
         self._check_channels(effects)
@@ -73,9 +74,7 @@ class Committer:
         shard = self.database.shard_of(channel)
         unit = Unit(((channel, payload),), self.pid, size=len(channel) + len(payload))
         if not shard.room.open:
-            return Deferred.fromCoroutine(
-                self._commit_patiently((notify,), [(shard, unit)], "immediate", "immediate")
-            )
+            return Deferred.fromCoroutine(self._commit_patiently((notify,), [(shard, unit)], "immediate", "immediate"))
         shard.notify(unit)
         return None
 
@@ -106,9 +105,9 @@ class Committer:
             shard.send()
         try:
             await gatherResults(answers, consumeErrors=True)
-        except BaseException as failure:
+        except FirstError as first:
             self._unregister(added)
-            raise getattr(failure, "subFailure", failure).value from None
+            first.subFailure.raiseException()
 
     def _units(self, effects: Iterable[Effect]) -> list[tuple[ShardService, Unit]]:
         """Return what to notify on each shard concerned, in the order of the transaction."""

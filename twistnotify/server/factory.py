@@ -66,7 +66,7 @@ class ClientFactory(Factory):
         self._hangups = HangupWatch(clock)
 
     @override
-    def buildProtocol(self, addr: IAddress) -> ClientProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> ClientProtocol | None:
         """Make a client's protocol; None, which closes the connection, where there are far too many."""
         if len(self.connections) >= self.settings.max_client_conn + SPARE_CONNECTIONS:
             self.counters.rejected += 1

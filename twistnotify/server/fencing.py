@@ -35,9 +35,7 @@ class FenceWait:
     ) -> None:
         self._passed: Callable[[], None] | None = passed
         self._remaining = len(fences)
-        self._waits: list[tuple[Fence, Wait]] = [
-            (fence, fence.wait(number, self._one)) for fence, number in fences
-        ]
+        self._waits: list[tuple[Fence, Wait]] = [(fence, fence.wait(number, self._one)) for fence, number in fences]
         self._timeout = Timer(clock, self._all)
         self._timeout.start(timeout)
 

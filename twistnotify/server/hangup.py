@@ -58,9 +58,7 @@ class HangupWatch:
 
     def _poll(self) -> None:
         poll = select.poll()
-        stalled = {
-            client.fileno(): client for client in self._watched if client.stalled and client.fileno() >= 0
-        }
+        stalled = {client.fileno(): client for client in self._watched if client.stalled and client.fileno() >= 0}
         self._watched = dict.fromkeys(stalled.values())
         for descriptor in stalled:
             poll.register(descriptor, select.POLLRDHUP)

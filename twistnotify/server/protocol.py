@@ -221,8 +221,9 @@ class ClientProtocol(OutboxProtocol):
     def _not_committed(self, failure: Failure) -> None:
         self._give_up_reservations()
         if failure.check(CancelledError) is None:
-            failure.trap(SqlError)
-            self._resume(failure.value.fields)
+            error = failure.value
+            assert isinstance(error, SqlError), error
+            self._resume(error.fields)
 
     def _ready(self, _: Ready) -> bool:
         committer = self.committer

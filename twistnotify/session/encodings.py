@@ -93,9 +93,7 @@ def to_server(text: str, codec: str, name: str) -> bytes:
 def no_equivalent(failure: UnicodeEncodeError, name: str, severity: str = "ERROR") -> SqlError:
     """Return the error for a character that an encoding does not have."""
     shown = _shown(failure.object[failure.start].encode(UTF8, "surrogatepass"))
-    message = (
-        f'character with byte sequence {shown} in encoding "UTF8" has no equivalent in encoding "{name}"'
-    )
+    message = f'character with byte sequence {shown} in encoding "UTF8" has no equivalent in encoding "{name}"'
     return SqlError(ErrorFields(severity, "22P05", message))
 
 

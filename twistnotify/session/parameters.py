@@ -15,8 +15,7 @@ from twistnotify.wire.session_status import ParameterStatus
 Parameters = tuple[tuple[str, str], ...]
 
 REPORTED = {
-    name.lower(): name
-    for name in ("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone")
+    name.lower(): name for name in ("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone")
 }
 _STYLES = {"iso": "ISO", "postgres": "Postgres", "sql": "SQL", "german": "German"}
 _ORDERS = {
@@ -26,9 +25,7 @@ _ORDERS = {
 }  # fmt: skip
 
 
-def reported(
-    server: Mapping[str, str], startup: Mapping[str, str], encoding: str, superuser: str
-) -> dict[str, str]:
+def reported(server: Mapping[str, str], startup: Mapping[str, str], encoding: str, superuser: str) -> dict[str, str]:
     """Return name and value of every ParameterStatus of a log-in.
 
     `server` holds what the shard's server reports to `superuser`, the user of the shard's connection; `startup` what

@@ -62,8 +62,8 @@ MORE_DATA = Ready()
 """What a script yields where it needs more data: never seen by the caller."""
 QUERY = ord("Q")
 _NEVER_SKIPPED = frozenset(b"SX")
-_READY_FOR_QUERY = {
-    status: ReadyForQuery(status.value).encode() for status in Status if status is not Status.IMPLICIT
+_READY_FOR_QUERY: dict[Status, bytes] = {
+    status: ReadyForQuery(status.value).encode() for status in (Status.IDLE, Status.BLOCK, Status.FAILED)
 }
 _LISTENING = CommandComplete("LISTEN").encode()
 _NOTIFIED = CommandComplete("NOTIFY").encode()

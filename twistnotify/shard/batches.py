@@ -112,9 +112,7 @@ class BatchSender:
             return
         self._expect(batch)
         answer = self._link.query(batch.sql())
-        answer.addCallbacks(
-            lambda _: self._answered(batch), lambda failure: self._failed(batch, failure.value)
-        )
+        answer.addCallbacks(lambda _: self._answered(batch), lambda failure: self._failed(batch, failure.value))
         answer.addErrback(lambda failure: self.log.failure("settling a batch failed", failure))
 
     def _expect(self, batch: Batch) -> None:
@@ -203,9 +201,7 @@ class BatchSender:
             for unit in units:
                 unit.alone = True
             return list(units)
-        self.log.warn(
-            "notifications of client {pid} refused: {sqlstate}", sqlstate=error.sqlstate, pid=units[0].pid
-        )
+        self.log.warn("notifications of client {pid} refused: {sqlstate}", sqlstate=error.sqlstate, pid=units[0].pid)
         self._refuse(units[0], error)
         return []
 

@@ -173,9 +173,7 @@ class CommandQueue:
 
     def drop_listens(self) -> None:
         """Forget LISTEN and UNLISTEN: after a reconnect the hub says what to LISTEN to."""
-        self._commands = deque(
-            command for command in self._commands if not isinstance(command, Listen | Unlisten)
-        )
+        self._commands = deque(command for command in self._commands if not isinstance(command, Listen | Unlisten))
 
     def take_barriers(self) -> list[Barrier]:
         """Take out the barriers that stand at the front."""
@@ -264,7 +262,5 @@ class _Gathering:
 
 def _notify_all(notifications: tuple[tuple[str, str], ...]) -> str:
     """Return one statement for many notifications; a VALUES list is evaluated in its order."""
-    rows = ",".join(
-        f"({quote_literal(channel)},{quote_literal(payload)})" for channel, payload in notifications
-    )
+    rows = ",".join(f"({quote_literal(channel)},{quote_literal(payload)})" for channel, payload in notifications)
     return f"SELECT count(pg_notify(c,p)) FROM (VALUES {rows}) AS n(c,p)"

