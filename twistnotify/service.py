@@ -17,6 +17,7 @@ from twistnotify.config.model import Config, Settings, ShardConfig
 from twistnotify.server.database import Database
 from twistnotify.server.factory import ClientFactory
 from twistnotify.server.flush import FlushList
+from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.shard.embedded import EmbeddedPostgres
 from twistnotify.shard.link import Conninfo
 from twistnotify.shard.service import ShardService
@@ -76,6 +77,7 @@ class Server(MultiService):
         port, self.port = self.port, None
         closed: Deferred[Any] = succeed(None) if port is None else maybeDeferred(port.stopListening)
         self.factory.terminate_all("shutdown", SHUTTING_DOWN)
+        closed.addCallback(lambda _: self.factory.when_empty(LAST_WORDS))
         return closed.addCallback(self._stop_shards)
 
     def _stop_shards(self, _: object) -> Deferred[Any]:

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from random import Random
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -63,7 +64,9 @@ class ClientFactory(Factory):
         self._next_pid = random.randint(FIRST_PID, LAST_PID)
         self._logging_in: dict[ClientProtocol, float] = {}
         self._login_due = Timer(clock, self._expire_logins)
-        self._hangups = HangupWatch(clock)
+        self.hangups = HangupWatch(clock)
+        self._empty: Deferred[None] | None = None
+        self._empty_due = Timer(clock, self._is_empty)
 
     @override
     def buildProtocol(self, addr: IAddress | None) -> ClientProtocol | None:
@@ -77,7 +80,7 @@ class ClientFactory(Factory):
     def stopFactory(self) -> None:
         """Stop the timers."""
         self._login_due.stop()
-        self._hangups.stop()
+        self.hangups.stop()
 
     def connected(self, client: ClientProtocol) -> None:
         """Give a new client its time to log in."""
@@ -108,10 +111,12 @@ class ClientFactory(Factory):
         """Forget a client."""
         self.connections.pop(client, None)
         self._logging_in.pop(client, None)
-        self._hangups.forget(client)
+        self.hangups.forget(client)
         if client.committer is not None:
             self.clients.pop(client.committer.pid, None)
         self.counters.count_disconnect(reason)
+        if self._empty is not None and not self.connections:
+            self._is_empty()
 
     def cancel(self, pid: int, secret: bytes) -> None:
         """Cancel what a client waits for; nothing happens where the key is wrong."""
@@ -119,14 +124,22 @@ class ClientFactory(Factory):
         if client is not None and hmac.compare_digest(client.secret, secret):
             client.cancel()
 
-    def watch(self, client: ClientProtocol) -> None:
-        """Look whether a client hangs up while it is not read from."""
-        self._hangups.watch(client)
-
     def terminate_all(self, reason: str, fields: ErrorFields) -> None:
         """End all clients with a FATAL error."""
         for client in list(self.connections):
             client.terminate(reason, fields)
+
+    def when_empty(self, timeout: float) -> Deferred[None]:
+        """Return a Deferred that fires when all clients are gone, or after so many seconds."""
+        self._empty = Deferred()
+        self._empty_due.start(timeout if self.connections else 0)
+        return self._empty
+
+    def _is_empty(self) -> None:
+        self._empty_due.stop()
+        empty, self._empty = self._empty, None
+        if empty is not None:
+            empty.callback(None)
 
     def _free_pid(self) -> int:
         while self._next_pid in self.clients:

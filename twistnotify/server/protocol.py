@@ -67,7 +67,7 @@ class ClientProtocol(OutboxProtocol):
         self.session.receive_data(data)
         if self._waiting:
             self.stall(True)
-            self.factory.watch(self)
+            self.factory.hangups.watch(self)
         else:
             self._advance()
 
@@ -75,11 +75,9 @@ class ClientProtocol(OutboxProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Leave nothing behind."""
         self._stop_waiting()
-        self._give_up_reservations()
         if self._last_words is not None and self._last_words.active():
             self._last_words.cancel()
-        if self.committer is not None:
-            self.committer.database.leave(self.outbox)
+        self._leave()
         self.outbox.discard()
         self.factory.disconnected(self, self._end_reason or "client")
 
@@ -89,8 +87,9 @@ class ClientProtocol(OutboxProtocol):
         """End the client with a FATAL error, behind what has already been handed to the transport."""
         if self._end_reason is not None:
             return
-        self.session.end(reason)
+        self.session.abandon()
         self._stop_waiting()
+        self._leave()
         self.release_transport()
         self.socket.write(ErrorResponse(fields).encode(self.session.encoding.codec))
         self._close(reason)
@@ -271,6 +270,7 @@ class ClientProtocol(OutboxProtocol):
         return True
 
     def _end(self, action: Close) -> bool:
+        self._leave()
         self._hand_over()
         self._close(action.reason)
         return True
@@ -279,6 +279,12 @@ class ClientProtocol(OutboxProtocol):
         self._end_reason = reason
         self.socket.loseConnection()
         self._last_words = self.factory.clock.callLater(LAST_WORDS, self.socket.abortConnection)
+
+    def _leave(self) -> None:
+        """End all registrations and reservations."""
+        self._give_up_reservations()
+        if self.committer is not None:
+            self.committer.database.leave(self.outbox)
 
     def _stop_waiting(self) -> None:
         wait, self._wait = self._wait, None

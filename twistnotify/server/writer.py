@@ -55,6 +55,7 @@ class OutboxProtocol(Protocol):
         self.outbox = Outbox(self, dirty_list)
         self._blocked = False
         self._stalled = False
+        self.stalls = 0
         self._reading = True
 
     @property
@@ -81,6 +82,7 @@ class OutboxProtocol(Protocol):
     def stall(self, stalled: bool) -> None:
         """Stop reading, or go on."""
         self._stalled = stalled
+        self.stalls += stalled
         self._update_reading()
 
     def release_transport(self) -> None:

@@ -153,6 +153,11 @@ class Session:
         """Answer `Admit`."""
         self.admission = admission
 
+    def abandon(self) -> None:
+        """Look at nothing more that arrives, and leave what is under way unfinished: the connection is ended."""
+        self.move(Step.ENDED)
+        self._script = None
+
     @property
     def idle(self) -> bool:
         """Tell whether notifications may be sent at any time: no transaction, and no command under way."""

@@ -23,7 +23,8 @@ from twisted.python.failure import Failure
 from twistnotify.config.model import Settings
 from twistnotify.shard.backoff import Backoff
 from twistnotify.shard.connection import ConnectionLost, Notify, ShardConnection, ShardCursor, one_line
-from twistnotify.shard.setup import PROBE, listen_batches, setup_sql
+from twistnotify.shard.resolve import resolve
+from twistnotify.shard.setup import PROBE, SOCKET_OPTIONS, listen_batches, setup_sql
 from twistnotify.shard.timer import Timer
 
 BATCH_TIMEOUT = 60.0
@@ -77,6 +78,7 @@ class Link:
         self._settings = settings
         self._served = served
         self._backoff = Backoff(settings.server_login_retry, settings.server_login_retry_max, random)
+        self._identity = {"application_name": f"twistnotify/{name}", "client_encoding": "UTF8"}
         self._retry = Timer(clock, self._connect)
         self._deadline = Timer(clock, self._expired)
         self._next_check = Timer(clock, self._check)
@@ -114,10 +116,10 @@ class Link:
         self._attempt.addErrback(self._connect_failed)
 
     async def _open(self) -> None:
-        conninfo = await self._conninfo()
+        conninfo = await resolve(self._clock, await self._conninfo())
         connection = ShardConnection(self._clock, self._served.received, self._served.read_done, self._lost)
         self._opening = connection
-        await connection.open({**conninfo, "application_name": f"twistnotify/{self.name}", "client_encoding": "UTF8"})
+        await connection.open({**SOCKET_OPTIONS, **conninfo, **self._identity})
         ((pid,),) = await connection.query(setup_sql(connection.server_version))
         channels = set(self._served.wanted_channels())
         for sql in listen_batches(sorted(channels)):

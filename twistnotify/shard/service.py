@@ -11,7 +11,7 @@ from random import Random
 from typing import Protocol, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from typing_extensions import override
@@ -33,6 +33,9 @@ from twistnotify.shard.setup import REPORTED_PARAMETERS
 from twistnotify.shard.timer import Timer
 from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.notification import NotificationResponse, notification_frame
+
+DRAIN_TIMEOUT = 5.0
+"""Seconds that a stopping shard has to send the notifications it has acknowledged."""
 
 
 class Registered(Protocol):
@@ -91,6 +94,8 @@ class ShardService(Service):
         self._backoff = Backoff(settings.server_login_retry, settings.server_login_retry_max, random)
         self._send_again = Timer(clock, self._sender.send)
         self._unlisten_due = Timer(clock, self._unlisten_lingering)
+        self._drain_due = Timer(clock, self._end_drain)
+        self._drained: Deferred[None] | None = None
         self._losses = Losses(config.name)
         self._joining: set[tuple[Outbox, str]] = set()
         self._when_known: list[Callable[[], None]] = []
@@ -103,12 +108,22 @@ class ShardService(Service):
 
     @override
     def stopService(self) -> Deferred[None]:
-        """End the connection and all timers."""
+        """Send what was acknowledged, if that can be done at once, then end the connection and all timers."""
         super().stopService()
-        self._send_again.stop()
-        self._unlisten_due.stop()
+        self._drain_due.start(DRAIN_TIMEOUT)
+        self._drained = drained = Deferred[None]()
+        self._settled()
+        return drained.addCallback(self._stop)
+
+    def _stop(self, _: object) -> None:
+        for timer in (self._drain_due, self._send_again, self._unlisten_due):
+            timer.stop()
         self._link.stop()
-        return succeed(None)
+
+    def _end_drain(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
 
     # What clients ask for
 
@@ -253,6 +268,8 @@ class ShardService(Service):
     def _settled(self) -> None:
         self._backoff.reset()
         self.room.admit()
+        if self._drained is not None and (not self.up or (self._link.free and not self._queue)):
+            self._end_drain()
 
     def _refused(self, error: ErrorFields) -> None:
         delay = self._backoff.next_delay()
@@ -286,6 +303,7 @@ class ShardService(Service):
         for channel in self.hub.expire(self._clock.seconds()):
             self.fence.forget(channel)
             if self.up and channel != GAP_CHANNEL:
+                self._sender.confirmed.discard(channel)
                 self._queue.append(Unlisten(channel))
         self._watch_lingering()
         self.send()

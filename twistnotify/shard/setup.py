@@ -25,6 +25,14 @@ SETTINGS = (
     (170000, "transaction_timeout", "0"),
 )
 
+SOCKET_OPTIONS = {
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+"""The same at our end of the connection: libpq's keywords."""
+
 REPORTED_PARAMETERS = (
     "server_version",
     "server_encoding",
