@@ -19,6 +19,7 @@ class Database:
         self.name = config.name
         self.acknowledgements = (config.listen_ack, config.notify_ack)
         self.shards = tuple(shards)
+        self._only = self.shards[0] if len(self.shards) == 1 else None
         self._router = Router(len(self.shards))
 
     @property
@@ -49,7 +50,7 @@ class Database:
 
     def shard_of(self, channel: str) -> ShardService:
         """Return the shard a channel belongs to, by PostgreSQL's partition hash."""
-        return self.shards[self._router.shard(channel)]
+        return self._only or self.shards[self._router.shard(channel)]
 
     def shards_of(self, channel: str) -> tuple[ShardService, ...]:
         """Return the shards that a LISTEN concerns: one, but for the channel on which all announce losses."""

@@ -61,6 +61,7 @@ READY = Ready()
 MORE_DATA = Ready()
 """What a script yields where it needs more data: never seen by the caller."""
 QUERY = ord("Q")
+_NAMING = (Listen, Unlisten, Notify)
 _NEVER_SKIPPED = frozenset(b"SX")
 _READY_FOR_QUERY: dict[Status, bytes] = {
     status: ReadyForQuery(status.value).encode() for status in (Status.IDLE, Status.BLOCK, Status.FAILED)
@@ -136,14 +137,19 @@ class Session:
 
     def next_action(self) -> Action | None:
         """Go on until something is to be done; None where more data is needed, or nothing will ever come."""
-        while self._script is not None or self._next_message():
-            if self._script is not None:
-                action = self._go_on(self._script)
-                if action is MORE_DATA:
+        while True:
+            script, thrown = self._script, self._thrown
+            if script is None:
+                if not self._next_message():
                     return None
-                if action is not None:
-                    return action
-        return None
+                continue
+            self._thrown = None
+            try:
+                action = next(script) if thrown is None else script.throw(thrown)
+            except StopIteration:
+                self._script = None
+            else:
+                return None if action is MORE_DATA else action
 
     def fail(self, fields: ErrorFields) -> None:
         """Have the action that was asked for last fail."""
@@ -215,7 +221,7 @@ class Session:
         except SqlSyntaxError as failure:
             raise error(failure.sqlstate, failure.message, position=failure.position) from None
         for statement in statements:
-            if isinstance(statement, Listen | Unlisten | Notify) and statement.truncated is not None:
+            if isinstance(statement, _NAMING) and statement.truncated is not None:
                 cut = f'identifier "{statement.truncated}" will be truncated to "{statement.channel}"'
                 self.notice(ErrorFields("NOTICE", "42622", cut))
         return statements
@@ -252,14 +258,6 @@ class Session:
 
     # One message
 
-    def _go_on(self, script: Script) -> Action | None:
-        thrown, self._thrown = self._thrown, None
-        try:
-            return next(script) if thrown is None else script.throw(thrown)
-        except StopIteration:
-            self._script = None
-            return None
-
     def _next_message(self) -> bool:
         """Begin with the next message; False where there is none yet."""
         if self.phase is Phase.CLOSED:
@@ -269,7 +267,9 @@ class Session:
             if frame is None:
                 return False
             type_, body = frame
-            if self.phase is Phase.COMMANDS or type_ in _NEVER_SKIPPED:
+            if self.phase is Phase.COMMANDS:
+                self._script = self._query(body) if type_ == QUERY else self._react(type_, body)
+            elif type_ in _NEVER_SKIPPED:
                 self._script = self._react(type_, body)
         except MessageTooLong as violation:
             self._script = self._too_long(violation)
@@ -278,8 +278,6 @@ class Session:
         return True
 
     def _react(self, type_: int, body: bytes) -> Script | None:
-        if type_ == QUERY:
-            return self._query(body)
         react = _REACTIONS.get(type_)
         if react is None:
             raise ProtocolViolation(f"invalid frontend message type {type_}")

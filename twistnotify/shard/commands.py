@@ -128,6 +128,8 @@ class CommandQueue:
     """Commands in the order in which clients sent them.
 
     Only units count for the limits: LISTEN and UNLISTEN are bounded by the channels, and must never wait for room.
+    `full` tells that a client which sends another NOTIFY has to wait. A queue that was full stays so until half of it
+    is gone: clients then go on with all that they have sent meanwhile, and not with one NOTIFY each.
     """
 
     def __init__(self, max_units: int, max_bytes: int = MAX_QUEUE_BYTES) -> None:
@@ -135,7 +137,7 @@ class CommandQueue:
         self._max_units = max_units
         self._max_bytes = max_bytes
         self._sequence = 1
-        self._was_full = False
+        self.full = False
         self.units = 0
         self.bytes = 0
 
@@ -145,23 +147,17 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._commands)
 
-    @property
-    def full(self) -> bool:
-        """Tell whether a client that sends another NOTIFY has to wait.
-
-        A queue that was full stays so until half of it is gone: clients then go on with all that they have sent
-        meanwhile, and not with one NOTIFY each.
-        """
-        share = 0.5 if self._was_full else 1.0
-        self._was_full = self.units >= self._max_units * share or self.bytes >= self._max_bytes * share
-        return self._was_full
-
-    def append(self, command: Command) -> None:
+    def append(self, command: Listen | Unlisten | Barrier) -> None:
         """Add a command at the end."""
-        if isinstance(command, Unit):
-            self.units += 1
-            self.bytes += command.size
         self._commands.append(command)
+
+    def append_unit(self, unit: Unit) -> None:
+        """Add a unit at the end."""
+        self.units += 1
+        self.bytes += unit.size
+        if self.units >= self._max_units or self.bytes >= self._max_bytes:
+            self.full = True
+        self._commands.append(unit)
 
     def put_back(self, commands: Iterable[Command]) -> None:
         """Put commands that were not carried out back at the front, in their order."""
@@ -197,6 +193,8 @@ class CommandQueue:
             else:
                 gathering.add_listen(command)
             self._commands.popleft()
+        if self.units <= self._max_units // 2 and self.bytes <= self._max_bytes // 2:
+            self.full = False
         return self._numbered(gathering.transactions)
 
     def _numbered(self, transactions: list[Transaction]) -> Batch | None:

@@ -167,7 +167,7 @@ class ShardService(Service):
     def notify(self, unit: Unit) -> None:
         """Queue what a client's transaction notifies; `send` sends it."""
         unit.sequence = self.fence.accept(unit.notifications, self.hub)
-        self._queue.append(unit)
+        self._queue.append_unit(unit)
 
     def send(self) -> None:
         """Send what waits, if the connection is free."""
