@@ -32,7 +32,7 @@ class Difference:
         return dialogue in self.dialogues and version in (self.versions or (version,))
 
 
-def problems(theirs: Sequence[Line], ours: Sequence[Line], accepted: Iterable[Difference]) -> list[str]:
+def problems(theirs: Sequence[Line], ours: Sequence[Line], accepted: Sequence[Difference]) -> list[str]:
     """Return what differs and is not accepted, and what is accepted and does not differ, each as text to read."""
     hunks = _hunks(theirs, ours)
     unused = list(accepted)

@@ -28,7 +28,7 @@ from twistnotify.wire.startup import PROTOCOL_3_0, BackendKeyData, CancelRequest
 from twistnotify.wire.trace import trace
 from twistnotify.wire.violations import ProtocolViolation
 
-DEADLINE = 5.0
+DEADLINE = 20.0
 """Seconds that a server has for each piece of its answer."""
 SHOWN = 200
 """Characters of a line that are shown; a longer one ends in its length and checksum."""
@@ -44,6 +44,7 @@ class Line:
     text: str
     detail: str | None = None
     hint: str | None = None
+    stalled: bool = False
 
 
 class Stalled(Exception):
@@ -74,7 +75,7 @@ def play(dialogue: Dialogue, port: int) -> list[Line]:
         dialogue.play(stage)
         stage.finish()
     except Stalled as stalled:
-        stage.lines.append(Line(str(stalled)))
+        stage.lines.append(Line(str(stalled), stalled=True))
     finally:
         stage.close()
     return stage.lines
@@ -147,12 +148,10 @@ class Connection:
         if parameters.get("client_encoding", "").upper() == "LATIN1":
             self._codec = "latin-1"
         self._say(StartupMessage(version, parameters).encode(), f"StartupMessage {version:#x} {parameters}")
-        told: list[BackendMessage] = []
+        told: list[BackendMessage | str] = []
         self._unanswered = 1
         self._read(lambda message: isinstance(message, ReadyForQuery), told.append)
-        settings = sorted(
-            (m for m in told if isinstance(m, ParameterStatus)), key=lambda status: status.name.lower()
-        )
+        settings = sorted((m for m in told if isinstance(m, ParameterStatus)), key=lambda status: status.name.lower())
         rest = iter(settings)
         for message in told:
             self._note(next(rest) if isinstance(message, ParameterStatus) else message)
@@ -177,10 +176,17 @@ class Connection:
 
     def query(self, sql: str | bytes) -> Connection:
         """Send a Query and read up to its ReadyForQuery."""
-        data = self._encoded(sql)
-        self._say(Query(data).encode(), f"Query {self._shown(data)}")
+        return self.and_query(sql).read_all()
+
+    def and_query(self, sql: str | bytes) -> Connection:
+        """Say Query, with more to come before anything is read."""
         self._unanswered += 1
-        return self.read_all()
+        return self.and_skipped_query(sql)
+
+    def and_skipped_query(self, sql: str | bytes) -> Connection:
+        """Say Query where a failed pipeline skips it."""
+        data = self._encoded(sql)
+        return self._say(Query(data).encode(), f"Query {self._shown(data)}")
 
     # Extended query
 
@@ -274,6 +280,13 @@ class Connection:
         """Read until the server closes the connection."""
         self._read(lambda _: False, self._note)
         self._hear("closed")
+        return self
+
+    def read_bytes_to_the_end(self) -> Connection:
+        """Read what is not made of messages until the server closes the connection."""
+        self._send()
+        data = b"".join(iter(lambda: self._receive(65536), b""))
+        self._hear(f"bytes {data!r}, then closed")
         return self
 
     def terminate(self) -> Connection:

@@ -37,6 +37,7 @@ FULL = ErrorFields("ERROR", "54000", "too many notifications in the NOTIFY queue
 """How a commit may fail."""
 
 DECLINED = "N"
+ANCIENT = b"EFATAL:"
 SYNC, FLUSH, TERMINATE = extended.Sync(), extended.Flush(), Terminate()
 
 FrontendPacket = (
@@ -119,24 +120,19 @@ class Conversation:
                 self.closed = True
 
     def _note_replies(self) -> None:
-        data = b"".join(self.session.replies)
+        for data in self.session.replies:
+            assert not self.closed, "a reply after the end"
+            if data == DECLINED.encode() or data.startswith(ANCIENT):
+                self.lines.append(data.decode())
+            else:
+                self._note_frames(data)
         self.session.replies.clear()
-        assert not (data and self.closed), "a reply after the end"
-        while data.startswith(b"N") and self.session.phase.name in ("STARTUP", "CLOSED") and not _is_notice(data):
-            self.lines.append(DECLINED)
-            data = data[1:]
-        if data.endswith(b"\n\0"):
-            self.lines.append(f"ancient {data!r}")
-            return
+
+    def _note_frames(self, data: bytes) -> None:
         self._frames.feed(data)
         while (frame := self._frames.next_frame()) is not None:
             self.lines.append(shown(decode_backend(*frame, self.codec)))
         assert not len(self._frames), "half a reply"
-
-
-def _is_notice(data: bytes) -> bool:
-    """Tell a NoticeResponse from the single byte that declines encryption."""
-    return data[1:2] == b"\0"
 
 
 def logged_in(
@@ -267,9 +263,9 @@ def _field(column: Field) -> str:
 
 def replies(lines: Iterable[str]) -> list[str]:
     """Return what a client sees of it."""
-    return [line for line in lines if not line[0].islower() or line.startswith("ancient")]
+    return [line for line in lines if not line[0].islower()]
 
 
 def actions(lines: Iterable[str]) -> list[str]:
     """Return what the session asked for."""
-    return [line for line in lines if line[0].islower() and not line.startswith("ancient")]
+    return [line for line in lines if line[0].islower()]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, TypeVar
 
+from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE
+
 DEADLINE = 60.0
 """Seconds that anything may take before a test fails for it: generous, since machines are shared."""
 END = "the end"
@@ -15,6 +17,19 @@ END = "the end"
 
 Heard = tuple[str, str]
 Value = TypeVar("Value")
+
+
+def wait_patiently(connection: Any) -> None:
+    """Wait for an answer in Python, for a limited time: psycopg2's own waiting is deaf to timeouts and signals.
+
+    To be given to `psycopg2.extensions.set_wait_callback`.
+    """
+    deadline = time.monotonic() + DEADLINE
+    while (state := connection.poll()) != POLL_OK:
+        reading = [connection] if state == POLL_READ else []
+        writing = [connection] if state == POLL_WRITE else []
+        ready = select.select(reading, writing, [], max(0.0, deadline - time.monotonic()))
+        assert any(ready), "no answer in time"
 
 
 def run(connection: Any, sql: str, *args: object) -> list[tuple[Any, ...]]:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from psycopg2.extensions import set_wait_callback
+from support.clients import wait_patiently
 from support.configuration import config_for
 from support.postgres import PostgresServer, bin_folder
 from support.process import TwistnotifyProcess
+from support.versions import VERSIONS
 
-VERSIONS = (18, 15)
 SHARDS = 3
 
 StartServer = Callable[..., TwistnotifyProcess]
@@ -22,12 +24,14 @@ def postgres_of_session(request: pytest.FixtureRequest) -> Iterator[PostgresServ
     folder = bin_folder(request.param)
     if folder is None:
         pytest.skip(f"PostgreSQL {request.param} is not installed")
+    set_wait_callback(wait_patiently)
     postgres = PostgresServer(folder, request.param)
     try:
         postgres.start()
         yield postgres
     finally:
         postgres.destroy()
+        set_wait_callback(None)
 
 
 @pytest.fixture
@@ -48,6 +52,8 @@ def start_server(postgres: PostgresServer, tmp_path: Path) -> Iterator[StartServ
     started: list[TwistnotifyProcess] = []
 
     def start(shards: int = 1, **settings: object) -> TwistnotifyProcess:
+        if shards > 1 and postgres.running:
+            _create_shards(postgres, shards)
         folder = tmp_path / f"server{len(started)}"
         folder.mkdir()
         process = TwistnotifyProcess(config_for(postgres, shards, **settings), folder)
@@ -85,8 +91,7 @@ def sharded_server_of_module(
     postgres_of_session: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TwistnotifyProcess]:
     """The process behind `sharded_server`."""
-    for number in range(SHARDS):
-        postgres_of_session.create_database(f"app{number}")
+    _create_shards(postgres_of_session, SHARDS)
     process = TwistnotifyProcess(config_for(postgres_of_session, SHARDS), tmp_path_factory.mktemp("sharded"))
     process.start()
     process.wait_until_up(SHARDS)
@@ -101,6 +106,12 @@ def sharded_server(
     """A server with the database `app` on three shards, shared by a module's tests."""
     yield sharded_server_of_module
     sharded_server_of_module.close_connections()
+
+
+def _create_shards(postgres: PostgresServer, count: int) -> None:
+    """Create the databases that are shards of `app`."""
+    for number in range(count):
+        postgres.create_database(f"app{number}")
 
 
 def _stop_all(processes: list[TwistnotifyProcess]) -> None:

@@ -70,6 +70,7 @@ class PostgresServer:
         self._log = self.folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
         self._connections: list[Any] = []
+        self._settings: dict[str, str] = {}
         self._user = self._system_user()
         if self._user is not None:
             entry = pwd.getpwnam(self._user)
@@ -111,6 +112,11 @@ class PostgresServer:
         """Stop and start again."""
         self.stop()
         self.start()
+
+    def restart_with(self, **settings: str) -> None:
+        """Restart with other settings, beyond those that all tests have."""
+        self._settings = settings
+        self.restart()
 
     def destroy(self) -> None:
         """Stop at once and remove the folder."""
@@ -174,7 +180,8 @@ class PostgresServer:
         )
 
     def _try_start(self, port: int) -> bool:
-        settings = {**CONFIGURATION, "port": str(port), "unix_socket_directories": str(self.socket_dir)}
+        place = {"port": str(port), "unix_socket_directories": str(self.socket_dir)}
+        settings = {**CONFIGURATION, **place, **self._settings}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             process = subprocess.Popen(

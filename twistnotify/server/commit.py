@@ -134,27 +134,46 @@ class Committer:
             raise error("53400", f'too many channels on shard "{shard.name}"', "See max_channels.")
 
     def _register(self, effects: Iterable[Effect]) -> list[tuple[ShardService, str]]:
-        """Change registrations in the order of the transaction; return those that are new."""
+        """Change registrations to what they are after the transaction; return those that are new.
+
+        The last word on a channel counts: what is left and listened to again keeps what is held for it.
+        """
+        words = [effect for effect in effects if not isinstance(effect, Notify)]
+        if words and words[-1].channel is None:
+            self.database.leave(self.outbox)
+            self.outbox.forget(lambda _: True)
+            return []
         added = []
-        for effect in effects:
-            if isinstance(effect, Listen):
-                for shard in self.database.shards_of(effect.channel):
-                    if not shard.hub.listens(self.outbox, effect.channel):
-                        added.append((shard, effect.channel))
-                    shard.listen(self.outbox, effect.channel)
-            elif isinstance(effect, Unlisten):
-                self._unlisten(effect.channel)
+        for channel, listens in self._last_words(words).items():
+            if not listens:
+                self._unlisten(channel)
+                continue
+            for shard in self.database.shards_of(channel):
+                if not shard.hub.listens(self.outbox, channel):
+                    added.append((shard, channel))
+                shard.listen(self.outbox, channel)
         return added
+
+    def _last_words(self, words: Iterable[Listen | Unlisten]) -> dict[str, bool]:
+        """Return whether the client listens afterwards, for every channel that a transaction speaks of."""
+        listens: dict[str, bool] = {}
+        left_all = False
+        for word in words:
+            if word.channel is None:
+                left_all = True
+                listens.clear()
+            else:
+                listens[word.channel] = isinstance(word, Listen)
+        if left_all:
+            left = (channel for shard in self.database.shards for channel in shard.channels_of(self.outbox))
+            listens = {**dict.fromkeys(left, False), **listens}
+        return listens
 
     def _unregister(self, added: Iterable[tuple[ShardService, str]]) -> None:
         for shard, channel in added:
             shard.unlisten(self.outbox, channel)
 
-    def _unlisten(self, channel: str | None) -> None:
-        if channel is None:
-            self.database.leave(self.outbox)
-            self.outbox.forget(lambda _: True)
-            return
+    def _unlisten(self, channel: str) -> None:
         for shard in self.database.shards_of(channel):
             shard.unlisten(self.outbox, channel)
         name = channel.encode(self.outbox.encoding or "utf-8", "replace") + b"\0"

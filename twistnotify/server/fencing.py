@@ -23,7 +23,7 @@ def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[tuple[Fence,
         for shard in shards
         if shard.up
         and shard.fence.accepted != shard.fence.answered
-        and (sequence := shard.fence.pending(shard.hub.channels_of(outbox)))
+        and (sequence := shard.fence.pending(shard.channels_of(outbox)))
     ]
 
 

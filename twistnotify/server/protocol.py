@@ -138,6 +138,8 @@ class ClientProtocol(OutboxProtocol):
 
     def _advance(self) -> None:
         session = self.session
+        # Sending can bring notifications at once: they must not overtake the replies.
+        self.outbox.idle = False
         sends = False
         while (action := session.next_action()) is not None:
             sends = sends or type(action) is Commit
@@ -149,11 +151,13 @@ class ClientProtocol(OutboxProtocol):
             self._send()
 
     def _resume(self, failure: ErrorFields | None = None) -> None:
-        """Go on after a wait."""
+        """Go on after a wait; one that ends before it is waited for is none, and `_advance` goes on by itself."""
         self._wait = None
-        self._waiting = False
         if failure is not None:
             self.session.fail(failure)
+        if not self._waiting:
+            return
+        self._waiting = False
         self._advance()
         if not self._waiting and self._stalled:
             self.stall(False)
@@ -211,7 +215,7 @@ class ClientProtocol(OutboxProtocol):
         self._wait = done
         done.addCallbacks(self._committed, self._not_committed)
         done.addErrback(lambda failure: self.log.failure("a commit failed", failure))
-        return False
+        return self._wait is None
 
     def _committed(self, _: object) -> None:
         self._give_up_reservations()
@@ -234,7 +238,7 @@ class ClientProtocol(OutboxProtocol):
             return True
         self._wait = FenceWait(self.factory.clock, fences, timeout, self._passed)
         self._send()
-        return False
+        return self._wait is None
 
     def _passed(self) -> None:
         self._release()

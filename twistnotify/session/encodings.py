@@ -53,7 +53,16 @@ _CODECS = {
     "GB18030": "gb18030",
     "JOHAB": "johab",
 }
-_ALIASES = {"UNICODE": "UTF8", "ISO88591": "LATIN1", "WIN": "WIN1251", "ALT": "WIN866", "MSKANJI": "SJIS"}
+# pg_encname_tbl (src/common/encnames.c), as far as the names differ in letters or digits.
+_ALIASES = {
+    "UNICODE": "UTF8", "ISO88591": "LATIN1", "ISO88592": "LATIN2", "ISO88593": "LATIN3", "ISO88594": "LATIN4",
+    "ISO88599": "LATIN5", "ISO885910": "LATIN6", "ISO885913": "LATIN7", "ISO885914": "LATIN8",
+    "ISO885915": "LATIN9", "ISO885916": "LATIN10", "KOI8": "KOI8R", "WIN": "WIN1251", "ALT": "WIN866",
+    "ABC": "WIN1258", "TCVN": "WIN1258", "TCVN5712": "WIN1258", "VSCII": "WIN1258",
+    "MSKANJI": "SJIS", "SHIFTJIS": "SJIS", "WIN932": "SJIS", "WINDOWS932": "SJIS",
+    "WIN936": "GBK", "WINDOWS936": "GBK", "WIN949": "UHC", "WINDOWS949": "UHC", "WIN950": "BIG5", "WINDOWS950": "BIG5",
+    **{f"WINDOWS{page}": f"WIN{page}" for page in (866, 874, *range(1250, 1259))},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from twistnotify.sql.statements import (
     Notify,
     Other,
     Parameter,
-    PrepareTransaction,
     ResetAll,
     SetAcknowledgement,
     ShowAcknowledgement,
@@ -64,13 +63,14 @@ def column_of(statement: Statement) -> Column | None:
     return None
 
 
-def execute(session: Session, statement: Statement, arguments: Arguments, alone: bool) -> Result:
+def execute(session: Session, statement: Statement, arguments: Arguments, alone: bool, pipelined: bool) -> Result:
     """Carry out a statement; raises `SqlError`.
 
-    `arguments` are the values of $1 and so on; `alone` tells that it is the only statement of its query string.
+    `arguments` are the values of $1 and so on; `alone` tells that it is the only statement of its query string,
+    `pipelined` that statements before it wait for the same commit.
     """
     if isinstance(statement, DiscardAll):
-        return _discard_all(session, alone)
+        return _discard_all(session, alone, pipelined)
     return EXECUTE[type(statement)](session, statement, arguments)
 
 
@@ -92,6 +92,14 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         raise error("22023", "payload string too long")
     if channel == RESERVED_CHANNEL:
         raise error("42501", f'permission denied to notify on channel "{RESERVED_CHANNEL}"')
+
+
+def refuse_parameters(statement: Statement) -> None:
+    """Refuse parameters in a simple query, which has no values for them."""
+    if isinstance(statement, CallNotify):
+        for argument in (statement.channel, statement.payload):
+            if isinstance(argument, Parameter):
+                raise error("42P02", f"there is no parameter ${argument.number}")
 
 
 def check_name(session: Session, channel: str) -> None:
@@ -132,11 +140,7 @@ def _call_notify(session: Session, statement: CallNotify, arguments: Arguments) 
 
 
 def _value(argument: Argument, arguments: Arguments) -> str | None:
-    if not isinstance(argument, Parameter):
-        return argument
-    if argument.number > len(arguments):
-        raise error("42P02", f"there is no parameter ${argument.number}")
-    return arguments[argument.number - 1]
+    return arguments[argument.number - 1] if isinstance(argument, Parameter) else argument
 
 
 def _do_block(session: Session, statement: DoBlock, arguments: Arguments) -> Result:
@@ -161,9 +165,11 @@ def _advisory_unlock_all(_: Session, __: AdvisoryUnlockAll, ___: Arguments) -> R
     return Result(rows=("",))
 
 
-def _discard_all(session: Session, alone: bool) -> Result:
+def _discard_all(session: Session, alone: bool, pipelined: bool) -> Result:
     if session.in_block or not alone:
         raise error("25001", "DISCARD ALL cannot run inside a transaction block")
+    if pipelined:
+        raise error("25001", "DISCARD ALL cannot be executed within a pipeline")
     session.transaction.add(Unlisten(None))
     session.forget_prepared()
     session.reset_acknowledgements()
@@ -208,14 +214,6 @@ def _show_acknowledgement(session: Session, statement: ShowAcknowledgement, _: A
     return Result("SHOW", (getattr(session, statement.name),))
 
 
-def _prepare_transaction(_: Session, __: PrepareTransaction, ___: Arguments) -> Result:
-    raise error(
-        "55000",
-        "prepared transactions are disabled",
-        "twistnotify has no database behind a transaction to prepare.",
-    )
-
-
 def _other(_: Session, statement: Other, __: Arguments) -> Result:
     raise error(
         "0A000",
@@ -241,6 +239,5 @@ EXECUTE: dict[type, Callable[[Session, Any, Arguments], Result]] = {
     Deallocate: _deallocate,
     SetAcknowledgement: _set_acknowledgement,
     ShowAcknowledgement: _show_acknowledgement,
-    PrepareTransaction: _prepare_transaction,
     Other: _other,
 }

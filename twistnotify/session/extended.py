@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action
 from twistnotify.session.failure import SqlError, error
-from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, prepare
+from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, check_counts, prepare
 from twistnotify.session.results import tag_of
 from twistnotify.session.states import ABORTED, Status
-from twistnotify.sql.statements import Commit, PrepareTransaction, Rollback, RollbackTo
+from twistnotify.sql.statements import Commit, DiscardAll, PrepareTransaction, Rollback, RollbackTo, Statement
 from twistnotify.wire.extended_query import (
     STATEMENT,
     Bind,
@@ -46,8 +46,9 @@ def _parse(session: Session, body: bytes) -> None:
     statements = session.read(message.sql)
     if len(statements) > 1:
         raise error("42601", "cannot insert multiple commands into a prepared statement")
+    for statement in statements:
+        _refuse_in_failed_block(session, statement)
     prepared = prepare(statements[0] if statements else None, message)
-    _refuse_in_failed_block(session, prepared)
     if message.name in session.prepared:
         raise error("42P05", f'prepared statement "{_shown(session, message.name)}" already exists')
     if len(session.prepared) >= MAX_PREPARED:
@@ -60,13 +61,13 @@ def _bind(session: Session, body: bytes) -> None:
     session.begin_cycle()
     message = Bind.decode(body)
     prepared = _prepared(session, message.statement)
-    portal = bind(prepared, message, session.encoding)
-    _refuse_in_failed_block(session, prepared)
+    check_counts(prepared, message, session.encoding)
+    _refuse_in_failed_block(session, prepared.statement)
     if message.portal and message.portal in session.portals:
         raise error("42P03", f'cursor "{_shown(session, message.portal)}" already exists')
     if len(session.portals) >= MAX_PREPARED:
         raise error("53400", "too many portals")
-    session.portals[message.portal] = portal
+    session.portals[message.portal] = bind(prepared, message, session.encoding)
     session.replies.append(BindComplete().encode())
 
 
@@ -81,7 +82,7 @@ def _describe(session: Session, body: bytes) -> None:
         prepared, format_ = portal.prepared, portal.format
     column = prepared.column
     if column is not None:
-        _refuse_in_failed_block(session, prepared)
+        _refuse_in_failed_block(session, prepared.statement)
     if message.kind == STATEMENT:
         session.replies.append(ParameterDescription(prepared.types).encode())
     described = NoData() if column is None else column.describe(format_)
@@ -95,7 +96,7 @@ def _execute(session: Session, body: bytes) -> Script | None:
     if portal.prepared.statement is None:
         session.replies.append(EmptyQueryResponse().encode())
         return None
-    _refuse_in_failed_block(session, portal.prepared)
+    _refuse_in_failed_block(session, portal.prepared.statement)
     if portal.has_run and portal.rows is None:
         raise error("55000", f'portal "{_shown(session, message.portal)}" cannot be run')
     return _run(session, portal, message.max_rows)
@@ -108,6 +109,9 @@ def _run(session: Session, portal: Portal, max_rows: int) -> Script:
             portal.has_run = True
             result = yield from session.perform(portal.prepared.statement, portal.arguments, alone=True)
             portal.rows, portal.tag = result.rows, result.tag
+            if isinstance(portal.prepared.statement, DiscardAll):
+                # As PostgreSQL does: it is done, whatever comes before Sync.
+                yield from session.end_transaction()
     except SqlError as failure:
         yield from session.fail_pipeline(failure)
         return
@@ -174,11 +178,8 @@ def _portal(session: Session, name: bytes) -> Portal:
     return portal
 
 
-def _refuse_in_failed_block(session: Session, prepared: Prepared) -> None:
-    statement = prepared.statement
-    if session.transaction.status is not Status.FAILED or statement is None:
-        return
-    if not isinstance(statement, _ENDS_A_FAILED_BLOCK):
+def _refuse_in_failed_block(session: Session, statement: Statement | None) -> None:
+    if session.transaction.status is Status.FAILED and not isinstance(statement, _ENDS_A_FAILED_BLOCK):
         raise SqlError(ABORTED)
 
 

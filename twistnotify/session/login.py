@@ -56,6 +56,10 @@ class AncientProtocol(Exception):
     """A client of before 2003, which has to be answered in its own way."""
 
 
+class NotPostgres(Exception):
+    """A client of another protocol, TLS or HTTP perhaps: an answer would mean nothing to it."""
+
+
 Login = Generator[Action, None, None]
 
 
@@ -75,7 +79,9 @@ def log_in(session: Session) -> Login:
         yield from session.die(failure)
     except AncientProtocol as failure:
         # The error format of protocols 1 and 2 is a string.
-        session.replies.append(b"E" + str(failure).encode() + b"\n\0")
+        session.replies.append(b"EFATAL:  " + str(failure).encode() + b"\n\0")
+        yield session.end("protocol")
+    except NotPostgres:
         yield session.end("protocol")
 
 
@@ -83,7 +89,10 @@ def _negotiate(session: Session) -> Generator[Action, None, bytes]:
     """Decline encryption; return the packet that comes then."""
     declined: set[bytes] = set()
     while True:
-        packet = yield from session.startup_packet()
+        try:
+            packet = yield from session.startup_packet()
+        except ProtocolViolation as violation:
+            raise NotPostgres from violation
         code = packet[:4]
         if code not in _ENCRYPTION:
             return packet
@@ -132,7 +141,9 @@ def identify(packet: bytes) -> Identity:
         raise fatal("28000", "no PostgreSQL user name specified in startup packet")
     if parameters.get("replication", "off").lower() not in ("off", "false", "no", "0"):
         raise fatal("0A000", "replication connections are not supported")
-    encoding = client_encoding(parameters.get("client_encoding", "UTF8"))
+    # The name of a setting, unlike "user" and "database", may be in any case.
+    asked = [value for name, value in parameters.items() if name.lower() == "client_encoding"]
+    encoding = client_encoding(asked[-1] if asked else "UTF8")
     return Identity(parameters.get("database") or user, user, encoding, tuple(parameters.items()), replies)
 
 

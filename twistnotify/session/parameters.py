@@ -60,9 +60,12 @@ def status_frames(server: Parameters, startup: Parameters, encoding: Encoding, s
 def date_style(value: str, before: str) -> str:
     """Return a DateStyle as PostgreSQL reports it: style, comma, order; what is left out stays as it was."""
     style, _, order = before.partition(", ")
-    for word in _words(value):
+    words = tuple(_words(value))
+    if "german" in words:
+        order = "DMY"
+    for word in words:
         style = _STYLES.get(word, style)
-        order = _ORDERS.get(word, "DMY" if word == "german" else order)
+        order = _ORDERS.get(word, order)
     return f"{style}, {order}"
 
 

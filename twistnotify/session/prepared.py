@@ -8,7 +8,7 @@ from twistnotify.session.encodings import Encoding, decode
 from twistnotify.session.execution import column_of
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.results import TEXT, Column, Rows
-from twistnotify.sql.statements import CallNotify, Parameter, Statement
+from twistnotify.sql.statements import Argument, CallNotify, Parameter, Statement
 from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.extended_query import Bind, Parse
 
@@ -16,13 +16,17 @@ MAX_PREPARED = 10_000
 """Prepared statements a client may have at a time, and portals likewise."""
 
 VARCHAR, UNKNOWN = 1043, 705
+_TAKEN = frozenset((TEXT, VARCHAR, UNKNOWN))
 _TYPE_NAMES = {
     16: "boolean",
     17: "bytea",
     20: "bigint",
     21: "smallint",
     23: "integer",
+    TEXT: "text",
     114: "json",
+    UNKNOWN: "unknown",
+    VARCHAR: "character varying",
     3802: "jsonb",
 }
 
@@ -51,12 +55,19 @@ class Portal:
     rows: Rows | None = None
     tag: str = "SELECT"
 
+    def fail(self) -> None:
+        """Note that the transaction has failed: what it has not returned yet, it never will."""
+        self.has_run, self.rows = True, None
+
 
 def parameter_types(statement: Statement | None, declared: tuple[int, ...]) -> tuple[int, ...]:
     """Return the types of all parameters: as declared, or text for what pg_notify() takes.
 
-    Raises 42883 where pg_notify() does not take the declared type, 42P18 for a parameter that nothing uses.
+    Raises 42883 where pg_notify() does not take the declared type, 42P18 for a parameter that nothing uses. Nobody
+    looks at those of an empty statement.
     """
+    if statement is None:
+        return declared
     used = _used(statement)
     count = max([len(declared), *used])
     types = []
@@ -67,22 +78,22 @@ def parameter_types(statement: Statement | None, declared: tuple[int, ...]) -> t
                 raise error("42P18", f"could not determine data type of parameter ${number}")
             type_ = TEXT
         types.append(type_)
-    _check_signature(statement, types)
+    _check_signature(statement, declared)
     return tuple(types)
 
 
-def _used(statement: Statement | None) -> set[int]:
+def _used(statement: Statement) -> set[int]:
     if not isinstance(statement, CallNotify):
         return set()
     return {a.number for a in (statement.channel, statement.payload) if isinstance(a, Parameter)}
 
 
-def _check_signature(statement: Statement | None, types: list[int]) -> None:
+def _check_signature(statement: Statement, declared: tuple[int, ...]) -> None:
     if not isinstance(statement, CallNotify):
         return
-    names = [_type_name(argument, types) for argument in (statement.channel, statement.payload)]
-    if any(name is not None for name in names):
-        given = ", ".join(name or "text" for name in names)
+    types = [_type_given(argument, declared) for argument in (statement.channel, statement.payload)]
+    if not _TAKEN.issuperset(types):
+        given = ", ".join(_TYPE_NAMES.get(type_, f"type {type_}") for type_ in types)
         raise error(
             "42883",
             f"function pg_notify({given}) does not exist",
@@ -90,12 +101,11 @@ def _check_signature(statement: Statement | None, types: list[int]) -> None:
         )
 
 
-def _type_name(argument: object, types: list[int]) -> str | None:
-    """Return the name of a type that pg_notify() does not take, else None."""
-    if not isinstance(argument, Parameter):
-        return None
-    type_ = types[argument.number - 1]
-    return None if type_ in (TEXT, VARCHAR) else _TYPE_NAMES.get(type_, f"type {type_}")
+def _type_given(argument: Argument, declared: tuple[int, ...]) -> int:
+    """Return the type of an argument of pg_notify() as the client gives it; a literal has none."""
+    if isinstance(argument, Parameter) and argument.number <= len(declared):
+        return declared[argument.number - 1] or UNKNOWN
+    return UNKNOWN
 
 
 def prepare(statement: Statement | None, message: Parse) -> Prepared:
@@ -103,8 +113,8 @@ def prepare(statement: Statement | None, message: Parse) -> Prepared:
     return Prepared(statement, parameter_types(statement, message.parameter_types))
 
 
-def bind(prepared: Prepared, message: Bind, encoding: Encoding) -> Portal:
-    """Return a portal; raises `SqlError` in PostgreSQL's words where numbers do not fit."""
+def check_counts(prepared: Prepared, message: Bind, encoding: Encoding) -> None:
+    """Refuse a Bind whose numbers do not fit, in PostgreSQL's words."""
     formats, parameters = message.parameter_formats, message.parameters
     if len(formats) > 1 and len(formats) != len(parameters):
         raise _mismatch(f"bind message has {len(formats)} parameter formats but {len(parameters)} parameters")
@@ -114,11 +124,20 @@ def bind(prepared: Prepared, message: Bind, encoding: Encoding) -> Portal:
             f'bind message supplies {len(parameters)} parameters, but prepared statement "{name}"'
             f" requires {len(prepared.types)}"
         )
-    for format_ in (*formats, *message.result_formats):
+
+
+def bind(prepared: Prepared, message: Bind, encoding: Encoding) -> Portal:
+    """Return a portal; raises `SqlError` for formats and values that will not do."""
+    if message.parameters:
+        _check_formats(message.parameter_formats)
+    arguments = tuple(_argument(*each, encoding) for each in zip(message.parameters, prepared.types, strict=True))
+    return Portal(prepared, arguments, _result_format(prepared, message.result_formats))
+
+
+def _check_formats(formats: tuple[int, ...]) -> None:
+    for format_ in formats:
         if format_ not in (0, 1):
             raise error("22023", f"unsupported format code: {format_}")
-    arguments = tuple(_argument(*each, encoding) for each in zip(parameters, prepared.types, strict=True))
-    return Portal(prepared, arguments, _result_format(prepared, message.result_formats))
 
 
 def _argument(value: bytes | None, type_: int, encoding: Encoding) -> str | None:
@@ -135,6 +154,7 @@ def _result_format(prepared: Prepared, formats: tuple[int, ...]) -> int:
         return 0
     if len(formats) > 1:
         raise _mismatch(f"bind message has {len(formats)} result formats but query has 1 columns")
+    _check_formats(formats)
     return formats[0]
 
 

@@ -23,6 +23,7 @@ from twistnotify.session.execution import (
     check_notification,
     column_of,
     execute,
+    refuse_parameters,
 )
 from twistnotify.session.failure import SqlError, error, fatal
 from twistnotify.session.login import Admission, log_in
@@ -35,6 +36,7 @@ from twistnotify.sql.statements import (
     Begin,
     Listen,
     Notify,
+    PrepareTransaction,
     Release,
     Rollback,
     RollbackTo,
@@ -55,13 +57,14 @@ from twistnotify.wire.violations import MessageTooLong, ProtocolViolation
 Script = Generator[Action, None, None]
 Outcome = Generator[Action, None, Result]
 
-TransactionStatement = Begin | CommitStatement | Rollback | Savepoint | Release | RollbackTo
+TransactionStatement = Begin | CommitStatement | Rollback | Savepoint | Release | RollbackTo | PrepareTransaction
 
 READY = Ready()
 MORE_DATA = Ready()
 """What a script yields where it needs more data: never seen by the caller."""
 QUERY = ord("Q")
 _NAMING = (Listen, Unlisten, Notify)
+_ANSWERED_BY_READY = frozenset(b"QF")
 _NEVER_SKIPPED = frozenset(b"SX")
 _READY_FOR_QUERY: dict[Status, bytes] = {
     status: ReadyForQuery(status.value).encode() for status in (Status.IDLE, Status.BLOCK, Status.FAILED)
@@ -231,8 +234,8 @@ class Session:
         self.replies.append(NoticeResponse(fields).encode(self.encoding.codec))
 
     def forget_prepared(self) -> None:
-        """Forget all prepared statements."""
-        self.prepared = {}
+        """Forget all prepared statements that have a name."""
+        self.prepared = {name: prepared for name, prepared in self.prepared.items() if not name}
 
     def close_portals(self) -> None:
         """Close all portals."""
@@ -269,7 +272,7 @@ class Session:
             type_, body = frame
             if self.phase is Phase.COMMANDS:
                 self._script = self._query(body) if type_ == QUERY else self._react(type_, body)
-            elif type_ in _NEVER_SKIPPED:
+            elif type_ in _NEVER_SKIPPED or type_ not in _KNOWN:
                 self._script = self._react(type_, body)
         except MessageTooLong as violation:
             self._script = self._too_long(violation)
@@ -288,9 +291,13 @@ class Session:
         except SqlError as failure:
             return self.fail_pipeline(failure)
 
-    def _too_long(self, violation: MessageTooLong) -> Script:
+    def _too_long(self, violation: MessageTooLong) -> Script | None:
+        if violation.type not in _KNOWN:
+            return self.die(fatal(violation.sqlstate, f"invalid frontend message type {violation.type}"))
+        if self.phase is Phase.SKIPPING:
+            return None
         failure = error("54000", f"message of {violation.length} bytes is longer than max_listen_query_size")
-        if violation.type == QUERY:
+        if violation.type in _ANSWERED_BY_READY:
             return self.fail_query(failure)
         return self.fail_pipeline(failure)
 
@@ -298,6 +305,7 @@ class Session:
 
     def _query(self, body: bytes) -> Script:
         """Begin a simple query; the commonest needs no more than its commit."""
+        self.prepared.pop(b"", None)
         try:
             statements = self.read(query_text(body))
         except ProtocolViolation as violation:
@@ -340,11 +348,13 @@ class Session:
         yield from self._ready()
 
     def _run_query(self, statements: tuple[Statement, ...]) -> Script:
-        self.prepared.pop(b"", None)
         try:
             if not statements:
                 yield from self.end_transaction()
                 self.replies.append(EmptyQueryResponse().encode())
+            else:
+                # Each runs in the unnamed portal.
+                self.portals.pop(b"", None)
             for number, statement in enumerate(statements, 1):
                 yield from self._run_statement(statement, len(statements), number)
         except SqlError as failure:
@@ -356,20 +366,20 @@ class Session:
         """Run one statement of a query string; the last one's tag waits for the commit."""
         column = column_of(statement)
         if column is not None and self.transaction.status is not Status.FAILED:
+            refuse_parameters(statement)
             self.replies.append(column.describe().encode(self.encoding.codec))
         result = yield from self.perform(statement, (), alone=count == 1)
-        if number == count:
-            yield from self.end_transaction()
         tag = result.tag
         if column is not None and result.rows is not None:
             rows = [column.row(value, 0, self.encoding.codec).encode() for value in result.rows]
             self.replies += rows
             tag = tag_of(result.tag, len(rows))
+        if number == count:
+            yield from self.end_transaction()
         self.replies.append(CommandComplete(tag).encode())
 
     def fail_query(self, failure: SqlError) -> Script:
         """Fail a message that ReadyForQuery answers."""
-        self.prepared.pop(b"", None)
         yield from self._failed(failure)
         self._in_cycle = False
         yield from self._ready()
@@ -387,9 +397,10 @@ class Session:
         """Carry out a statement; raises `SqlError`."""
         if isinstance(statement, TransactionStatement):
             return (yield from self._control(statement))
+        pipelined = self.transaction.status is Status.IMPLICIT
         self.transaction.happen(Event.STATEMENT)
         before = len(self.transaction.effects)
-        result = execute(self, statement, arguments, alone)
+        result = execute(self, statement, arguments, alone, pipelined)
         if self.transaction.status is Status.BLOCK:
             for effect in self.transaction.effects[before:]:
                 if isinstance(effect, Listen):
@@ -409,8 +420,6 @@ class Session:
                 self.transaction.rollback_to(name)
         if transition.told is not None:
             self.notice(transition.told)
-        if self.transaction.status is not Status.BLOCK:
-            self.close_portals()
         yield from self._meet(transition.fate)
         return Result(transition.tag or tag)
 
@@ -419,16 +428,25 @@ class Session:
         yield from self._meet(self.transaction.happen(Event.END).fate)
 
     def _meet(self, fate: Fate) -> Script:
+        if fate is not Fate.KEEP:
+            self.close_portals()
         if fate is Fate.COMMIT:
             effects = self.transaction.take()
             if effects:
-                channels = self._channels_after(effects)
-                self._reserved = False
-                yield Commit(effects)
-                self.channels = channels
+                yield from self._commit(effects)
         if fate is not Fate.KEEP and self._reserved:
             self._reserved = False
             yield GiveUp()
+
+    def _commit(self, effects: tuple[Effect, ...]) -> Script:
+        try:
+            channels = self._channels_after(effects)
+            self._reserved = False
+            yield Commit(effects)
+            self.channels = channels
+        except SqlError:
+            self.transaction.happen(Event.COMMIT_FAILED)
+            raise
 
     def _channels_after(self, effects: tuple[Effect, ...]) -> dict[str, None]:
         """Return what the client will listen to; raises 53400 for too much."""
@@ -447,12 +465,12 @@ class Session:
     def fail_pipeline(self, failure: SqlError) -> Script:
         """Fail a message of the extended protocol: what follows is skipped up to Sync."""
         yield from self._failed(failure)
-        if self.phase is Phase.COMMANDS:
-            self.move(Step.FAILED_IN_PIPELINE)
+        self.move(Step.FAILED_IN_PIPELINE)
 
     def _failed(self, failure: SqlError) -> Script:
         self.replies.append(ErrorResponse(failure.fields).encode(self.encoding.codec))
-        self.close_portals()
+        for portal in self.portals.values():
+            portal.fail()
         yield from self._meet(self.transaction.happen(Event.ERROR).fate)
 
     def synchronize(self) -> Script:
@@ -463,8 +481,6 @@ class Session:
         except SqlError as failure:
             yield from self._failed(failure)
         self._in_cycle = False
-        if self.transaction.status is Status.IDLE:
-            self.close_portals()
         yield from self._ready()
 
     def terminate(self) -> Script:
@@ -492,7 +508,10 @@ def _event_of(statement: TransactionStatement) -> tuple[Event, str]:
             return Event.SAVEPOINT, "SAVEPOINT"
         case Release():
             return Event.RELEASE, "RELEASE"
+        case PrepareTransaction():
+            return Event.PREPARE, "PREPARE TRANSACTION"
     return Event.ROLLBACK_TO, "ROLLBACK"
 
 
 _REACTIONS: dict[int, Callable[[Session, bytes], Script | None]] = extended.REACTIONS
+_KNOWN = frozenset((QUERY, *_REACTIONS))

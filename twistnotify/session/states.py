@@ -52,7 +52,11 @@ class Event(Enum):
     SAVEPOINT = auto()
     RELEASE = auto()
     ROLLBACK_TO = auto()
+    PREPARE = auto()
+    """PREPARE TRANSACTION: there is no database behind a transaction to prepare."""
     ERROR = auto()
+    COMMIT_FAILED = auto()
+    """The effects could not be made to happen: the transaction is over, whatever its COMMIT was to leave."""
     END = auto()
     """The end of a query string, or Sync."""
 
@@ -69,7 +73,7 @@ class Fate(Enum):
 class Transition:
     """One row: the next state, the effects' fate, and what the client is told.
 
-    A `told` of severity ERROR means that the event is refused; the state then goes on by `Event.ERROR`.
+    A `told` of severity ERROR means that the event is refused; from the next state it goes on by `Event.ERROR`.
     """
 
     status: Status
@@ -82,6 +86,12 @@ ALREADY_BEGUN = ErrorFields("WARNING", "25001", "there is already a transaction 
 NONE_BEGUN = ErrorFields("WARNING", "25P01", "there is no transaction in progress")
 ABORTED = ErrorFields(
     "ERROR", "25P02", "current transaction is aborted, commands ignored until end of transaction block"
+)
+PREPARING_DISABLED = ErrorFields(
+    "ERROR",
+    "55000",
+    "prepared transactions are disabled",
+    hint="twistnotify has no database behind a transaction to prepare.",
 )
 
 
@@ -130,10 +140,15 @@ TRANSACTION: dict[tuple[Status, Event], Transition] = {
     (_M, Event.ROLLBACK_TO): Transition(_I, told=_only_in_blocks("ROLLBACK TO SAVEPOINT")),
     (_T, Event.ROLLBACK_TO): Transition(_T),
     (_E, Event.ROLLBACK_TO): Transition(_T),
+    (_I, Event.PREPARE): Transition(_I, _DISCARD, NONE_BEGUN, tag="ROLLBACK"),
+    (_M, Event.PREPARE): Transition(_I, told=PREPARING_DISABLED),
+    (_T, Event.PREPARE): Transition(_I, told=PREPARING_DISABLED),
+    (_E, Event.PREPARE): Transition(_I, _DISCARD, tag="ROLLBACK"),
     (_I, Event.ERROR): Transition(_I, _DISCARD),
     (_M, Event.ERROR): Transition(_I, _DISCARD),
     (_T, Event.ERROR): Transition(_E),
     (_E, Event.ERROR): Transition(_E),
+    **{(status, Event.COMMIT_FAILED): Transition(_I, _DISCARD) for status in Status},
     (_I, Event.END): Transition(_I, _COMMIT),
     (_M, Event.END): Transition(_I, _COMMIT),
     (_T, Event.END): Transition(_T),

@@ -12,7 +12,9 @@ from twistnotify.session.states import TRANSACTION, Event, Fate, Status, Transit
 from twistnotify.sql.statements import Notify
 
 MAX_GATHERED_BYTES = 16 * 1024 * 1024
-"""Bytes of channels and payloads that one transaction may gather before its COMMIT."""
+"""Bytes, about, that one transaction may gather before its COMMIT: channels, payloads, and `OVERHEAD` each."""
+OVERHEAD = 64
+"""What an effect costs beside its texts."""
 MAX_SAVEPOINTS = 1000
 """Savepoints open at a time in one transaction."""
 
@@ -26,7 +28,7 @@ class Transaction:
         self.status = Status.IDLE
         self._effects: list[Effect] = []
         # A tuple, and empty in nearly every transaction: it costs a client nothing.
-        self._savepoints: tuple[tuple[str, int], ...] = ()
+        self._savepoints: tuple[tuple[str, int, int], ...] = ()
         self._size = 0
 
     def happen(self, event: Event) -> Transition:
@@ -35,19 +37,18 @@ class Transaction:
         The caller tends to the effects: `take` where they are to be committed.
         """
         transition = TRANSACTION[self.status, event]
+        self.status = transition.status
         if transition.told is not None and transition.told.severity == "ERROR":
             raise SqlError(transition.told)
-        self.status = transition.status
         if transition.fate is Fate.DISCARD:
             self.take()
         return transition
 
     def add(self, effect: Effect) -> None:
         """Gather an effect; raises 53400 over `MAX_GATHERED_BYTES`."""
+        self._size += OVERHEAD
         if isinstance(effect, Notify):
             self._size += len(effect.channel) + len(effect.payload)
-        else:
-            self._size += 64
         if self._size > MAX_GATHERED_BYTES:
             raise error("53400", "the transaction has gathered too many notifications")
         self._effects.append(effect)
@@ -68,7 +69,7 @@ class Transaction:
         """Set a mark."""
         if len(self._savepoints) >= MAX_SAVEPOINTS:
             raise error("53400", "too many savepoints in one transaction")
-        self._savepoints = (*self._savepoints, (name, len(self._effects)))
+        self._savepoints = (*self._savepoints, (name, len(self._effects), self._size))
 
     def release(self, name: str) -> None:
         """Forget a mark and those set after it; raises 3B001 for an unknown one."""
@@ -78,7 +79,8 @@ class Transaction:
         """Throw away what was gathered since a mark, and keep the mark; raises 3B001 for an unknown one."""
         index = self._find(name)
         self._savepoints = self._savepoints[: index + 1]
-        del self._effects[self._savepoints[index][1] :]
+        _, count, self._size = self._savepoints[index]
+        del self._effects[count:]
 
     def _find(self, name: str) -> int:
         for index in range(len(self._savepoints) - 1, -1, -1):

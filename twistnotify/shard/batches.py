@@ -7,7 +7,7 @@ certainly not committed is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg2
 from twisted.internet.defer import Deferred
@@ -45,9 +45,9 @@ class BatchSender:
     """Send the commands of a queue over one connection after the other.
 
     `behind(f)` calls `f` when all notifications that have arrived so far are with the clients: what an answer settles
-    is settled there, while the next query is already running. `settled` is called after every answer; `refused` when
-    PostgreSQL would not carry out a transaction and it was not the transaction's own fault: the caller calls `send`
-    when it is time to try again.
+    is settled there, while the next query is already running. `settled` is called after every answer, and when there
+    will be none; `refused` when PostgreSQL would not carry out a transaction and it was not the transaction's own fault:
+    the caller calls `send` when it is time to try again.
     """
 
     log = Logger()
@@ -155,10 +155,16 @@ class BatchSender:
         return None
 
     def _lost(self, batch: Batch) -> None:
-        for unit in batch.units():
-            self._counters.uncertain += 1
-            unit.finish(UNCERTAIN)
-        self._fence.answer(batch.last_sequence())
+        units = list(batch.units())
+        self._counters.uncertain += len(units)
+        self._behind(lambda: self._give_up(units, UNCERTAIN, batch.last_sequence()))
+        self._behind(self._settled)
+
+    def _give_up(self, units: list[Unit], error: ErrorFields, answered: int) -> None:
+        """Tell the senders of units that are not sent again."""
+        for unit in units:
+            unit.finish(error)
+        self._fence.answer(answered)
 
     async def _refused_by_server(self, batch: Batch, error: ErrorFields) -> None:
         """Find out how far the query came, drop or keep what failed, and keep what was never tried."""
@@ -172,11 +178,13 @@ class BatchSender:
             self._recovering = False
         failed, *untried = batch.transactions[committed:]
         self._unexpect([failed, *untried])
+        self.senders.clear()
+        guilty = error.sqlstate.startswith(DATA_EXCEPTION)
+        if committed or guilty:
+            self._behind(lambda: self._settle(Batch(batch.transactions[:committed], batch.first)))
         kept = self._kept(failed, error)
         self.queue.put_back([*kept, *(command for each in untried for command in each.commands)])
-        self.senders.clear()
-        self._behind(lambda: self._settle(Batch(batch.transactions[:committed], batch.first)))
-        if error.sqlstate.startswith(DATA_EXCEPTION):
+        if guilty:
             self.send()
         else:
             self._refused(error)
@@ -187,29 +195,41 @@ class BatchSender:
         ((last,),) = await self._link.query(f"ROLLBACK;SHOW {SEQUENCE_SETTING}")
         return max(0, int(last) - batch.first + 1)
 
-    def _kept(self, failed: Transaction, error: ErrorFields) -> list[Command]:
+    def _kept(self, failed: Transaction, error: ErrorFields) -> Sequence[Command]:
         """Return what to try again of a transaction that PostgreSQL rolled back."""
         units = list(failed.units())
         if not units:
             for command in failed.commands:
                 if isinstance(command, Listen):
                     self._confirm(command.channel, error)
-            return list(failed.commands)
+            return failed.commands
         if not error.sqlstate.startswith(DATA_EXCEPTION):
-            return [unit for unit in units if unit.done is None or not self._refuse(unit, error)]
+            return self._without_waiting(units, error)
         if len(units) > 1:
             for unit in units:
                 unit.alone = True
-            return list(units)
+            return units
         self.log.warn("notifications of client {pid} refused: {sqlstate}", sqlstate=error.sqlstate, pid=units[0].pid)
-        self._refuse(units[0], error)
+        self._refuse(units[0], error, units[0].sequence)
         return []
 
-    def _refuse(self, unit: Unit, error: ErrorFields) -> bool:
+    def _without_waiting(self, units: list[Unit], error: ErrorFields) -> list[Unit]:
+        """Return the units whose senders do not wait; the others are told of the error instead."""
+        kept: list[Unit] = []
+        for unit in units:
+            if unit.done is None:
+                kept.append(unit)
+            elif kept:
+                # Answers come in the order of the numbers: this one's comes with that of the unit before it.
+                kept[-1].sequence = unit.sequence
+                self._refuse(unit, error, 0)
+            else:
+                self._refuse(unit, error, unit.sequence)
+        return kept
+
+    def _refuse(self, unit: Unit, error: ErrorFields, answered: int) -> None:
         self._counters.refused += 1
-        unit.finish(error)
-        self._fence.answer(unit.sequence)
-        return True
+        self._behind(lambda: self._give_up([unit], error, answered))
 
     def _committed(self, transaction: Transaction) -> None:
         for command in transaction.commands:

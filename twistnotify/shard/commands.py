@@ -8,6 +8,9 @@ commands is kept. Three rules decide where a transaction ends and the next begin
 * what one client sent in one transaction stays in one;
 * LISTEN, UNLISTEN and NOTIFY do not share a transaction: a NOTIFY would otherwise reach a LISTEN that came after it.
 
+PostgreSQL reads its queue of notifications at the end of the whole string, so a LISTEN does not even share that with
+an earlier NOTIFY to its channel.
+
 A string of several transactions stops at the first error, and psycopg2 shows the last result only. So each of them
 sets `twistnotify.seq`, which is transactional: after ROLLBACK it names the last transaction that committed.
 """
@@ -188,7 +191,7 @@ class CommandQueue:
                 gathering.add_unit(command)
                 self.units -= 1
                 self.bytes -= command.size
-            elif isinstance(command, Barrier):
+            elif isinstance(command, Barrier) or (isinstance(command, Listen) and gathering.notifies(command.channel)):
                 break
             else:
                 gathering.add_listen(command)
@@ -213,6 +216,7 @@ class _Gathering:
         self._seen: set[tuple[str, str]] = set()
         self._open: list[Unit] | None = None
         self._statements: list[str] = []
+        self._notified: set[str] | None = None
         self._answer = self._bytes = 0
 
     def has_room(self) -> bool:
@@ -233,8 +237,16 @@ class _Gathering:
                 self._statements.append(notify_statement(channel, payload))
             self._answer += STATEMENT_ANSWER * len(notifications)
         self._bytes += unit.size
+        self._notified = None
         if unit.alone:
             self._open = None
+
+    def notifies(self, channel: str) -> bool:
+        """Tell whether a unit so far names this channel."""
+        if self._notified is None:
+            units = (unit for transaction in self.transactions for unit in transaction.units())
+            self._notified = {name for unit in units for name, _ in unit.notifications}
+        return channel in self._notified
 
     def add_listen(self, command: Listen | Unlisten) -> None:
         """Add a LISTEN or UNLISTEN to a transaction of its own kind."""

@@ -83,6 +83,15 @@ class ShardCursor(txpostgres.Cursor):  # type: ignore[misc]
         elif state == psycopg2.extensions.POLL_WRITE:
             self.reactor.addWriter(connection)
 
+    @override
+    def connectionLost(self, reason: Failure) -> None:
+        """Leave it to the connection to fail the query: it knows why."""
+
+    @override
+    def _handleCancellation(self, f: Failure) -> Failure:
+        """Leave a query that was cancelled in PostgreSQL (57014) the error that it is."""
+        return f
+
     def _fail(self, error: psycopg2.Error) -> None:
         """Tell an error of the query from the end of the connection."""
         if self.pollable().closed or error.pgcode is None:
@@ -150,7 +159,8 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
         """End the connection now, as if it had been lost; an attempt to open it fails."""
         if self._established:
             self._end(ConnectionLost(reason))
-        else:
+        elif self._connection is not None:
+            # There is none where libpq refused at once, as it does a socket's folder without a socket.
             self.close()
 
     @override
@@ -161,9 +171,10 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
 
     @override
     def cursorFinished(self, cursor: ShardCursor) -> None:
-        """Let the next query run."""
+        """Let the next query run, unless the connection has ended: it is never free again."""
         self._cursors.discard(cursor)
-        self.running = None
+        if self._lost is not None:
+            self.running = None
 
     @override
     def checkForNotifies(self) -> None:
@@ -222,9 +233,8 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
         if lost is None:
             return
         self.close()
-        running, self.running = self.running, None
-        if running is not None:
-            running._finish(Failure(reason))
+        if self.running is not None:
+            self.running._finish(Failure(reason))
         lost(reason)
 
 

@@ -46,14 +46,18 @@ class WaitingRoom:
         self._full = full
         self._up = up
         self._line: deque[Place] = deque()
+        self._admitting = False
 
     def __len__(self) -> int:
         return len(self._line)
 
     @property
     def open(self) -> bool:
-        """Tell whether a newcomer may go on without waiting."""
-        return not self._line and not self._full()
+        """Tell whether a newcomer may go on without waiting.
+
+        While others go on it may: who is at the counter does not join the line between two of its NOTIFYs.
+        """
+        return (self._admitting or not self._line) and not self._full()
 
     def wait(self, told: Callable[[ErrorFields | None], None]) -> Place:
         """Join the line."""
@@ -70,15 +74,16 @@ class WaitingRoom:
 
     def admit(self) -> None:
         """Let clients go on, one after the other, each with all it has sent, as long as there is room."""
-        if not self._line or self._full():
+        if self._admitting:
             return
-        # The line is empty while they go on: who is at the counter does not join it between two of its NOTIFYs.
-        line, self._line = self._line, deque()
-        while line and not self._full():
-            place = line.popleft()
-            place.waited_too_long.stop()
-            place.told(None)
-        self._line.extendleft(reversed(line))
+        self._admitting = True
+        try:
+            while self._line and not self._full():
+                place = self._line.popleft()
+                place.waited_too_long.stop()
+                place.told(None)
+        finally:
+            self._admitting = False
 
     def _expired(self, place: Place) -> None:
         if self._up():

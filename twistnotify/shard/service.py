@@ -6,7 +6,7 @@ tells those who may have missed something, then goes on with what waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from random import Random
 from typing import Protocol, cast
 
@@ -97,7 +97,7 @@ class ShardService(Service):
         self._drain_due = Timer(clock, self._end_drain)
         self._drained: Deferred[None] | None = None
         self._losses = Losses(config.name)
-        self._joining: set[tuple[Outbox, str]] = set()
+        self._joining: dict[Outbox, set[str]] = {}
         self._when_known: list[Callable[[], None]] = []
 
     @override
@@ -130,7 +130,7 @@ class ShardService(Service):
     def listen(self, outbox: Outbox, channel: str) -> None:
         """Register a client, behind the NOTIFYs for this channel that were accepted before."""
         if self.fence.pending((channel,)) and not self.hub.listens(outbox, channel):
-            self._joining.add((outbox, channel))
+            self._joining.setdefault(outbox, set()).add(channel)
             self.reserve(channel)
             self._queue.append(Barrier(lambda: self._join(outbox, channel)))
         else:
@@ -138,17 +138,21 @@ class ShardService(Service):
 
     def unlisten(self, outbox: Outbox, channel: str) -> None:
         """End a registration at once; the channel lingers when it was the last."""
-        self._joining.discard((outbox, channel))
+        self._stop_joining(outbox, channel)
         self.hub.unsubscribe(outbox, channel, self._linger_deadline())
         self._watch_lingering()
 
     def leave(self, outbox: Outbox) -> None:
         """End all registrations of a client that goes away."""
         self._losses.forget(outbox)
-        if self._joining:
-            self._joining = {joining for joining in self._joining if joining[0] is not outbox}
+        self._joining.pop(outbox, None)
         self.hub.leave(outbox, self._linger_deadline())
         self._watch_lingering()
+
+    def channels_of(self, outbox: Outbox) -> Iterable[str]:
+        """Return the channels one client listens to here, those included for which it is not registered yet."""
+        channels = self.hub.channels_of(outbox)
+        return (*channels, *self._joining[outbox]) if outbox in self._joining else channels
 
     def reserve(self, channel: str) -> None:
         """LISTEN for a transaction that may yet commit."""
@@ -173,7 +177,7 @@ class ShardService(Service):
         """Send what waits, if the connection is free."""
         if not self._send_again.running:
             self._sender.send()
-            self._pump.run()
+        self._pump.run()
 
     def when_confirmed(self, channel: str, told: Callable[[ErrorFields | None], None]) -> None:
         """Call back once PostgreSQL has confirmed the LISTEN of a channel, or refused it."""
@@ -281,6 +285,7 @@ class ShardService(Service):
             delay=delay,
         )
         self._send_again.start(delay)
+        self._pump.call_behind(self.room.admit)
 
     def _listen_upstream(self, channel: str, new: bool) -> None:
         if new and self.up and channel != GAP_CHANNEL:
@@ -288,9 +293,18 @@ class ShardService(Service):
 
     def _join(self, outbox: Outbox, channel: str) -> None:
         self.unreserve(channel)
-        if (outbox, channel) in self._joining:
-            self._joining.discard((outbox, channel))
+        if self._stop_joining(outbox, channel):
             self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
+
+    def _stop_joining(self, outbox: Outbox, channel: str) -> bool:
+        """Take a client off those that wait to be registered; return whether it was one of them."""
+        channels = self._joining.get(outbox, set())
+        if channel not in channels:
+            return False
+        channels.remove(channel)
+        if not channels:
+            del self._joining[outbox]
+        return True
 
     def _linger_deadline(self) -> float:
         return self._clock.seconds() + self._settings.unlisten_delay

@@ -38,7 +38,7 @@ def query_text(body: bytes) -> bytes:
     What `Query.decode` does without making a message: there is one for every NOTIFY.
     """
     end = body.find(0)
-    if end != len(body) - 1:
+    if end < 0 or end != len(body) - 1:
         raise ProtocolViolation("invalid string in message" if end < 0 else "invalid message format")
     return body[:end]
 

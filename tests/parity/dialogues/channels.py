@@ -8,16 +8,27 @@ DIALOGUES = Dialogues()
 @DIALOGUES
 def folding_of_names(stage: Stage) -> None:
     a = stage.connect("a")
-    a.query('LISTEN Abc; LISTEN "Abc"; LISTEN É; LISTEN "é"; LISTEN İx; LISTEN ＡB')
+    a.query('LISTEN Abc; LISTEN "Abc"; LISTEN É; LISTEN "é"; LISTEN İx; LISTEN \uff21B')
     a.query("SELECT pg_listening_channels()")
-    for channel in ("abc", "ABC", '"Abc"', '"ABC"', "É", "é", "İX", "ＡB", "Ａb"):
+    for channel in ("abc", "ABC", '"Abc"', '"ABC"', "É", "é", "İX", "\uff21B", "\uff21b"):
         a.query(f"NOTIFY {channel}, '{channel}'")
 
 
 @DIALOGUES
 def quoted_names(stage: Stage) -> None:
     a = stage.connect("a")
-    names = ('"a b"', '"semi;colon"', '"quote""d"', '"line\nbreak"', '"it\'s"', '"$$"', '" "', '"ünï"', '"日本語"', '"😀"')
+    names = (
+        '"a b"',
+        '"semi;colon"',
+        '"quote""d"',
+        '"line\nbreak"',
+        '"it\'s"',
+        '"$$"',
+        '" "',
+        '"ünï"',
+        '"日本語"',
+        '"😀"',
+    )
     for name in names:
         a.query(f"LISTEN {name}").query(f"NOTIFY {name}, 'p'")
     a.query("SELECT pg_listening_channels()")
@@ -28,7 +39,9 @@ def names_with_unicode_escapes(stage: Stage) -> None:
     a = stage.connect("a")
     a.query(r'LISTEN U&"d\0061t\+000061"').query("NOTIFY data")
     a.query("LISTEN U&\"d!0061T!+01F600\" UESCAPE '!'").query('NOTIFY "daT😀"')
-    a.query(r'LISTEN U&"\D83D\DE00"').query('NOTIFY "😀"').query(r'LISTEN U&"back\\slash"').query(r'NOTIFY "back\slash"')
+    a.query(r'LISTEN U&"\D83D\DE00"').query('NOTIFY "😀"').query(r'LISTEN U&"back\\slash"').query(
+        r'NOTIFY "back\slash"'
+    )
 
 
 @DIALOGUES
@@ -72,7 +85,16 @@ def longest_names(stage: Stage) -> None:
 @DIALOGUES
 def names_too_long_are_cut_with_a_notice(stage: Stage) -> None:
     a = stage.connect("a")
-    for name in ("N" * 64, "n" * 200, "é" * 32, "x" + "é" * 31 + "y", "日" * 22, "😀" * 16, f'"{"Q" * 70}"', f'"q""{"q" * 70}"'):
+    for name in (
+        "N" * 64,
+        "n" * 200,
+        "é" * 32,
+        "x" + "é" * 31 + "y",
+        "日" * 22,
+        "😀" * 16,
+        f'"{"Q" * 70}"',
+        f'"q""{"q" * 70}"',
+    ):
         a.query(f"LISTEN {name}").query(f"NOTIFY {name}, 'p'").query(f"UNLISTEN {name}")
     a.query(f"LISTEN {'m' * 64}; NOTIFY {'m' * 65}; NOTIFY {'m' * 63}")
 

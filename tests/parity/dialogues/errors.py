@@ -66,7 +66,9 @@ def unterminated_literals(stage: Stage) -> None:
 @DIALOGUES
 def positions_count_characters(stage: Stage) -> None:
     a = stage.connect("a")
-    a.query("/* éé😀 */ LISTEN é; NOTIFY 日, 1").query("\n\n  LISTEN 'x'").query("LISTEN x;\nLISTEN y;\nLISTEN").query("x")
+    a.query("/* éé😀 */ LISTEN é; NOTIFY 日, 1").query("\n\n  LISTEN 'x'").query("LISTEN x;\nLISTEN y;\nLISTEN").query(
+        "x"
+    )
     a.query("NOTIFY x, '日本語' oops").query("-- ü\nLISTEN $$ü$$")
 
 
@@ -99,23 +101,24 @@ def a_block_that_fails_within_one_query(stage: Stage) -> None:
 
 
 @DIALOGUES
-def wrong_signatures_of_pg_notify(stage: Stage) -> None:
-    a = stage.connect("a")
-    a.parse("SELECT pg_notify($1, $2)", types=(23, 25)).sync().parse("SELECT pg_notify($1, $2)", types=(25, 17)).sync()
-    a.parse("SELECT pg_notify($1, $2)", types=(25, 3802)).sync()
-
-
-@DIALOGUES
 def deallocate_of_what_is_not_there(stage: Stage) -> None:
     a = stage.connect("a")
-    a.query("DEALLOCATE nothing").query('DEALLOCATE PREPARE "No Such"').query("BEGIN; DEALLOCATE nothing").query("ABORT")
+    a.query("DEALLOCATE nothing").query('DEALLOCATE PREPARE "No Such"').query("BEGIN; DEALLOCATE nothing").query(
+        "ABORT"
+    )
 
 
 @DIALOGUES
 def what_is_not_utf8(stage: Stage) -> None:
     a = stage.connect("a")
     a.query("LISTEN x")
-    for raw in (rb"NOTIFY x, '\xff'", b"NOTIFY x, '\xff'", b"NOTIFY x, '\xe9t\xe9'", b"LISTEN \xc3", b"NOTIFY x, '\xed\xa0\x80'"):
+    for raw in (
+        rb"NOTIFY x, '\xff'",
+        b"NOTIFY x, '\xff'",
+        b"NOTIFY x, '\xe9t\xe9'",
+        b"LISTEN \xc3",
+        b"NOTIFY x, '\xed\xa0\x80'",
+    ):
         a.query(raw)
     a.query(b"NOTIFY x, '\xf0\x9f\x98'").query(b"NOTIFY x, '\xc0\x80'").query(b"NOTIFY x, '\xf8\x88\x80\x80\x80'")
     a.query(rb"NOTIFY x, E'\xff'").query(rb"NOTIFY x, E'\0'").query(rb"NOTIFY x, E'\xc3\xa9'")
@@ -135,7 +138,7 @@ def an_impossible_length(stage: Stage) -> None:
 @DIALOGUES
 def malformed_messages(stage: Stage) -> None:
     a = stage.connect("a")
-    a.query("LISTEN x").raw_query(b"Q\0\0\0\x0dNOTIFY x\0\0" b"")
+    a.query("LISTEN x").raw_query(b"Q\0\0\0\x0dNOTIFY x\0\0")
     a.raw_query(b"Q\0\0\0\x0cNOTIFY x").query("NOTIFY x")
     a.raw(b"P\0\0\0\4").sync().raw(b"E\0\0\0\5\0").sync().raw(b"D\0\0\0\6X\0").sync().raw(b"C\0\0\0\6X\0").sync()
     a.query("NOTIFY x, 'alive'")

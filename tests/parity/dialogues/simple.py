@@ -114,9 +114,9 @@ def empty_statements_between_others_yield_nothing(stage: Stage) -> None:
 @DIALOGUES
 def comments_and_white_space_anywhere(stage: Stage) -> None:
     a = stage.connect("a")
-    a.query("/* one */ LISTEN /* two /* three */ */ x -- four").query("\n\t\r\f LISTEN\n\"y z\"\n;\n")
+    a.query("/* one */ LISTEN /* two /* three */ */ x -- four").query('\n\t\r\f LISTEN\n"y z"\n;\n')
     a.query("-- first\n  NOTIFY--second\n x/**/,--third\n'p'").query('LISTEN"w"').query("LISTEN/**/v")
-    a.query('NOTIFY "y z",\'1\'; NOTIFY w; NOTIFY v').query("SELECT pg_listening_channels()")
+    a.query("NOTIFY \"y z\",'1'; NOTIFY w; NOTIFY v").query("SELECT pg_listening_channels()")
 
 
 @DIALOGUES
@@ -172,3 +172,19 @@ def terminate_says_nothing(stage: Stage) -> None:
     a, b = stage.connect_many("a", "b")
     a.query("LISTEN x").terminate()
     b.query("BEGIN").query("NOTIFY x").terminate()
+
+
+@DIALOGUES
+def own_notifications_one_by_one(stage: Stage) -> None:
+    a = stage.connect("a")
+    a.query("LISTEN x")
+    for number in range(200):
+        a.query(f"NOTIFY x, '{number}'")
+
+
+@DIALOGUES
+def listening_while_notifications_are_under_way(stage: Stage) -> None:
+    a = stage.connect("a")
+    for number in range(50):
+        a.query("NOTIFY x, 'too early'").query(f"LISTEN x; NOTIFY x, '{number}'").query("UNLISTEN *")
+        a.query("NOTIFY x, 'too early'").query("BEGIN; LISTEN x; COMMIT").query("NOTIFY x").query("UNLISTEN x")

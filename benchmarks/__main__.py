@@ -1,0 +1,99 @@
+"""Measure, and print the table: `python -m benchmarks [--quick] [--workers N] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import Result, measure
+from benchmarks.report import Results, report
+from benchmarks.servers import Target, all_targets
+from benchmarks.workers import BenchmarkFailed
+from benchmarks.works import FULL, QUICK, Work
+
+AT_WORK = 0.5
+"""Load of the machine, per core, from which on the figures are not to be trusted."""
+
+
+def main() -> int:
+    """Run; return the exit status, 1 where something was lost, disordered or doubled."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _raise_file_limit()
+    about = _about(options.workers)
+    folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
+    try:
+        results, targets = _measure_all(folder, QUICK if options.quick else FULL, options.workers)
+    except BenchmarkFailed as failure:
+        sys.stderr.write(f"FAILED: {failure}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(report(results, targets, about))
+    if options.json is not None:
+        options.json.write_text(json.dumps(_as_json(results), indent=1) + "\n")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure twistnotify.")
+    parser.add_argument("--quick", action="store_true", help="a few seconds, to see whether it works; not for figures")
+    parser.add_argument("--workers", type=int, default=_default_workers(), help="processes of the load generator")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
+    return parser.parse_args()
+
+
+def _default_workers() -> int:
+    """Leave a core to the server, and one to the PostgreSQL behind it."""
+    return max(1, min(4, (os.cpu_count() or 1) - 2))
+
+
+def _measure_all(folder: Path, works: tuple[Work, ...], workers: int) -> tuple[Results, list[Target]]:
+    """Do every work on every server, one right after the other, so that all meet the same machine."""
+    results: dict[tuple[str, str], Result] = {}
+    with all_targets(folder) as (postgres, targets):
+        for work in works:
+            for target in targets:
+                started = time.monotonic()
+                results[work.name, target.name] = measure(work, target, postgres, workers)
+                sys.stderr.write(f"{work.name}, {target.name}: {time.monotonic() - started:.1f} s\n")
+        return results, targets
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _about(workers: int) -> str:
+    cores = os.cpu_count() or 1
+    text = (
+        f"{cores} cores, Python {platform.python_version()}, {workers} generator process{'es' if workers > 1 else ''},"
+        " one process for each server (PostgreSQL: one for each connection), all on 127.0.0.1"
+    )
+    load = os.getloadavg()[0]
+    if load > cores * AT_WORK:
+        text += f"\nWARNING: the machine was not at rest (load {load:.1f}): do not trust these figures"
+    return text
+
+
+def _as_json(results: Results) -> dict[str, dict[str, object]]:
+    described: dict[str, dict[str, object]] = {}
+    for (work, target), result in results.items():
+        described.setdefault(target, {})[work] = result.as_json()
+    return described
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""What a session asks of the world is a value."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import get_args
+
+import pytest
+from conversation import PID, SECRET
+
+from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, GiveUp, Ready, Reserve
+from twistnotify.sql.statements import Listen
+
+ACTIONS = [
+    Admit("app", "alice"),
+    Cancel(PID, SECRET),
+    Close("client"),
+    Commit((Listen("a"),)),
+    GiveUp(),
+    Ready(),
+    Reserve("a"),
+]
+
+
+def test_these_are_all_the_actions() -> None:
+    assert {type(action) for action in ACTIONS} == set(get_args(Action))
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: type(action).__name__)
+def test_an_action_is_compared_by_what_it_says_and_cannot_be_changed(action: Action) -> None:
+    values = [getattr(action, field.name) for field in fields(action)]
+    again = type(action)(*values)
+    assert again == action
+    assert hash(again) == hash(action)
+    for field in fields(action):
+        with pytest.raises(FrozenInstanceError):
+            setattr(action, field.name, None)
