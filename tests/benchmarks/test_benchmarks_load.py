@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from benchmarks.dialects import RespDialect
 from benchmarks.load import Listener, Publisher, listen_for_more, run
 from benchmarks.tape import Tape, WrongDelivery, payload

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from benchmarks.works import QUICK, SETUP
 
 pytestmark = pytest.mark.integration

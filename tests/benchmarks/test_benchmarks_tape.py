@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from benchmarks.dialects import Dialect, PostgresDialect, RespDialect
 from benchmarks.tape import Tape, WrongDelivery, payload
 

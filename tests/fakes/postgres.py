@@ -373,6 +373,11 @@ class FakePostgres:
         """What the only connection has been sent since it was set up."""
         return [sql for sql in self.backend.queries if "pg_backend_pid" not in sql]
 
+    @property
+    def commands(self) -> list[str]:
+        """The same without the checks of what it listens to."""
+        return [sql for sql in self.queries if "pg_listening_channels" not in sql]
+
     def take(self, backend: Backend) -> None:
         """Take a query string in."""
         if self.holds:

@@ -1,7 +1,17 @@
 """Types of parameters, values of parameters, and what Bind refuses, in PostgreSQL's words."""
 
 import pytest
-from conversation import SYNC, bind, describe_statement, execute, logged_in, parse, replies, with_encoding
+from conversation import (
+    SYNC,
+    FrontendPacket,
+    bind,
+    describe_statement,
+    execute,
+    logged_in,
+    parse,
+    replies,
+    with_encoding,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,14 +20,15 @@ from twistnotify.session.failure import SqlError
 from twistnotify.session.prepared import UNKNOWN, VARCHAR, Portal, Prepared, parameter_types
 from twistnotify.session.results import TEXT
 from twistnotify.sql.statements import CallNotify, Listen, Parameter
+from twistnotify.wire.extended_query import Bind, Parse
 
 BOTH = "SELECT pg_notify($1, $2)"
 INTEGER, BIGINT, BOOLEAN, BYTEA, POINT = 23, 20, 16, 17, 600
 
 
-def answer(*messages: object) -> list[str]:
+def answer(*messages: FrontendPacket) -> list[str]:
     """Return what a new client is told, up to Sync."""
-    lines = replies(logged_in().say(*messages, SYNC))  # type: ignore[arg-type]
+    lines = replies(logged_in().say(*messages, SYNC))
     assert lines[-1] == "Z(I)"
     return lines[:-1]
 
@@ -83,20 +94,24 @@ def test_pg_notify_takes_text_only(sql: str, declared: tuple[int, ...], given: s
     assert refusal(sql, *declared) == f"ERROR 42883 function pg_notify({given}) does not exist"
 
 
+declarations = st.lists(st.sampled_from([0, TEXT, VARCHAR, INTEGER, UNKNOWN]), max_size=4)
+
+
 @settings(deadline=None)
-@given(
-    st.lists(st.sampled_from([0, TEXT, VARCHAR, INTEGER, UNKNOWN]), max_size=4), st.integers(1, 4), st.integers(1, 4)
-)
+@given(declarations, st.integers(1, 4), st.integers(1, 4))
 def test_types_are_found_for_all_parameters_or_for_none(declared: list[int], first: int, second: int) -> None:
     statement = CallNotify(Parameter(first), Parameter(second), "pg_notify")
+    given_up = None
     try:
         types = parameter_types(statement, tuple(declared))
     except SqlError as failure:
-        assert failure.fields.sqlstate in ("42P18", "42883")
-    else:
+        given_up = failure.fields.sqlstate
+    if given_up is None:
         assert len(types) == max(len(declared), first, second)
         assert {types[first - 1], types[second - 1]} <= {TEXT, VARCHAR}
         assert 0 not in types
+    else:
+        assert given_up in ("42P18", "42883")
 
 
 # Numbers and formats
@@ -111,24 +126,22 @@ def test_types_are_found_for_all_parameters_or_for_none(declared: list[int], fir
         (bind("a", "b", results=(0, 1)), "has 2 result formats but query has 1 columns"),
     ],
 )
-def test_numbers_that_do_not_fit_are_refused(message: object, error: str) -> None:
+def test_numbers_that_do_not_fit_are_refused(message: FrontendPacket, error: str) -> None:
     assert answer(parse(BOTH), message) == ["ParseComplete", f"ERROR 08P01 bind message {error}"]
 
 
 def test_a_mismatch_names_the_statement_in_the_clients_encoding() -> None:
     conversation = with_encoding("LATIN1", "latin-1")
-    name = "é".encode("latin-1").decode("latin-1")
-    message = parse("LISTEN a")
-    conversation.say(type(message)(name.encode("latin-1"), message.sql, ()))
-    wrong = bind("a")
-    lines = conversation.say(type(wrong)(b"", name.encode("latin-1"), (), (b"a",), ()))
-    assert lines == ['ERROR 08P01 bind message supplies 1 parameters, but prepared statement "é" requires 0']
+    conversation.say(Parse(b"\xe9", b"LISTEN a", ()))
+    assert conversation.say(Bind(b"", b"\xe9", (), (b"a",), ())) == [
+        'ERROR 08P01 bind message supplies 1 parameters, but prepared statement "é" requires 0'
+    ]
 
 
 @pytest.mark.parametrize(
     "message", [bind("a", "b", formats=(2,)), bind(None, None, formats=(0, -1)), bind("a", "b", results=(2,))]
 )
-def test_formats_are_text_and_binary(message: object) -> None:
+def test_formats_are_text_and_binary(message: FrontendPacket) -> None:
     assert answer(parse(BOTH), message)[1].startswith("ERROR 22023 unsupported format code: ")
 
 

@@ -157,7 +157,7 @@ garbage = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(st.one_of(garbage, messages.map(lambda message: message.encode())), max_size=8))
 def test_garbage_after_the_log_in_is_answered_or_ends_the_connection(chunks: list[bytes]) -> None:
     conversation = logged_in(SHORT_LIMITS)
@@ -368,4 +368,3 @@ def test_a_commit_that_fails_leaves_the_session_as_it_was() -> None:
     lines = replies(conversation.query("LISTEN b"))
     assert lines == [f"ERROR 54000 {FULL.message}", "Z(I)"]
     assert list(conversation.session.channels) == ["a"]
-

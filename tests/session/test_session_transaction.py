@@ -223,12 +223,13 @@ def test_a_transaction_gathers_no_more_than_its_bound() -> None:
 
 @pytest.mark.parametrize("effect", [Listen("a"), Unlisten(None), Notify("a", "")])
 def test_small_effects_are_bounded_too(effect: Listen | Unlisten | Notify, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction, "MAX_GATHERED_BYTES", 100 * OVERHEAD)
+    monkeypatch.setattr(transaction, "MAX_GATHERED_BYTES", 100 * (OVERHEAD + 1))
     gathering = Transaction()
-    with pytest.raises(SqlError):
-        for _ in range(101):
-            gathering.add(effect)
-    assert 98 <= len(gathering.effects) <= 100
+    for _ in range(100):
+        gathering.add(effect)
+    with pytest.raises(SqlError) as caught:
+        [gathering.add(effect) for _ in range(2)]
+    assert caught.value.fields.sqlstate == "53400"
 
 
 def test_what_is_rolled_back_no_longer_counts() -> None:

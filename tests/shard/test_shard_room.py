@@ -148,3 +148,14 @@ def test_one_that_leaves_while_others_go_on_is_told_nothing() -> None:
     assert counter.told == [("third", None)]
     assert len(counter.room) == 0
     assert counter.reactor.getDelayedCalls() == []
+
+
+def test_letting_in_while_letting_in_keeps_the_order() -> None:
+    counter = Counter()
+    counter.room.wait(lambda _: (counter.told.append(("first", None)), counter.room.admit()))
+    counter.wait("second")
+    counter.space = 2
+
+    counter.room.admit()
+
+    assert [name for name, _ in counter.told] == ["first", "second"]

@@ -21,6 +21,7 @@ class Database:
         self.shards = tuple(shards)
         self._only = self.shards[0] if len(self.shards) == 1 else None
         self._router = Router(len(self.shards))
+        self.shards[0].when_known(self._use_encoding)
 
     @property
     def parameters(self) -> tuple[tuple[str, str], ...] | None:
@@ -42,11 +43,11 @@ class Database:
 
     def when_known(self, told: Callable[[], None]) -> Callable[[], None]:
         """Call back once `parameters` are known; return a function that calls it off."""
-        return self.shards[0].when_known(lambda: self._known(told))
+        return self.shards[0].when_known(told)
 
-    def _known(self, told: Callable[[], None]) -> None:
+    def _use_encoding(self) -> None:
+        """Hash channels in the database's encoding: nobody has logged in before it is known."""
         self._router = Router(len(self.shards), server_codec(self.encoding))
-        told()
 
     def shard_of(self, channel: str) -> ShardService:
         """Return the shard a channel belongs to, by PostgreSQL's partition hash."""

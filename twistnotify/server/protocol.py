@@ -142,7 +142,7 @@ class ClientProtocol(OutboxProtocol):
         self.outbox.idle = False
         sends = False
         while (action := session.next_action()) is not None:
-            sends = sends or type(action) is Commit
+            sends = sends or type(action) is not Ready
             if not _PERFORM[type(action)](self, action):
                 self._waiting = True
                 break

@@ -46,8 +46,8 @@ class BatchSender:
 
     `behind(f)` calls `f` when all notifications that have arrived so far are with the clients: what an answer settles
     is settled there, while the next query is already running. `settled` is called after every answer, and when there
-    will be none; `refused` when PostgreSQL would not carry out a transaction and it was not the transaction's own fault:
-    the caller calls `send` when it is time to try again.
+    will be none; `refused` when PostgreSQL would not carry out a transaction and it was not the transaction's own
+    fault: the caller calls `send` when it is time to try again.
     """
 
     log = Logger()

@@ -97,7 +97,7 @@ class ShardService(Service):
         self._drain_due = Timer(clock, self._end_drain)
         self._drained: Deferred[None] | None = None
         self._losses = Losses(config.name)
-        self._joining: dict[Outbox, set[str]] = {}
+        self._joining: dict[Outbox, dict[str, Barrier]] = {}
         self._when_known: list[Callable[[], None]] = []
 
     @override
@@ -130,15 +130,16 @@ class ShardService(Service):
     def listen(self, outbox: Outbox, channel: str) -> None:
         """Register a client, behind the NOTIFYs for this channel that were accepted before."""
         if self.fence.pending((channel,)) and not self.hub.listens(outbox, channel):
-            self._joining.setdefault(outbox, set()).add(channel)
+            barrier = Barrier(lambda: self._join(outbox, channel, barrier))
+            self._joining.setdefault(outbox, {})[channel] = barrier
             self.reserve(channel)
-            self._queue.append(Barrier(lambda: self._join(outbox, channel)))
+            self._queue.append(barrier)
         else:
             self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
 
     def unlisten(self, outbox: Outbox, channel: str) -> None:
         """End a registration at once; the channel lingers when it was the last."""
-        self._stop_joining(outbox, channel)
+        self._joining.get(outbox, {}).pop(channel, None)
         self.hub.unsubscribe(outbox, channel, self._linger_deadline())
         self._watch_lingering()
 
@@ -291,20 +292,15 @@ class ShardService(Service):
         if new and self.up and channel != GAP_CHANNEL:
             self._queue.append(Listen(channel))
 
-    def _join(self, outbox: Outbox, channel: str) -> None:
+    def _join(self, outbox: Outbox, channel: str, barrier: Barrier) -> None:
+        """Register a client at last, unless it has left meanwhile, or left and come again behind another barrier."""
         self.unreserve(channel)
-        if self._stop_joining(outbox, channel):
+        joining = self._joining.get(outbox, {})
+        if joining.get(channel) is barrier:
+            del joining[channel]
             self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
-
-    def _stop_joining(self, outbox: Outbox, channel: str) -> bool:
-        """Take a client off those that wait to be registered; return whether it was one of them."""
-        channels = self._joining.get(outbox, set())
-        if channel not in channels:
-            return False
-        channels.remove(channel)
-        if not channels:
-            del self._joining[outbox]
-        return True
+        if not joining:
+            self._joining.pop(outbox, None)
 
     def _linger_deadline(self) -> float:
         return self._clock.seconds() + self._settings.unlisten_delay
