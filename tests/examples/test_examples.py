@@ -97,6 +97,8 @@ def test_what_is_notified_is_printed(server: TwistnotifyProcess, listen: Listen)
 def test_a_loss_is_told_and_survived(postgres: PostgresServer, server: TwistnotifyProcess, listen: Listen) -> None:
     listener = listen("jobs")
     listener.until("listening to jobs")
+    notify(server, "jobs", "in effect")
+    listener.until("jobs: in effect")
     postgres.terminate_listen_backend("postgres")
     told = listener.until("listening to jobs")
     assert any("notifications may have been lost" in line for line in told), told

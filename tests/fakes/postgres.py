@@ -7,6 +7,7 @@ queue when a backend is idle, that is at the end of a whole query string.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ PARAMETERS = {
     "integer_datetimes": "on",
     "standard_conforming_strings": "on",
 }
+DESCRIPTOR = os.open(os.devnull, os.O_RDONLY)
 GONE = "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
 
 
@@ -143,8 +145,8 @@ class Backend:
         return bool(self._log_in)
 
     def fileno(self) -> int:
-        """Return a descriptor that is none."""
-        return -1 if self.closed else self.pid
+        """Return a descriptor that can be duplicated."""
+        return -1 if self.closed else DESCRIPTOR
 
     def cursor(self) -> FakeCursor:
         """Return a cursor."""
@@ -238,7 +240,9 @@ class Backend:
         """Send what is in the queue of notifications, unless a transaction is open."""
         if not self._block:
             unread, self._unread = self._unread, []
-            self.kernel.extend(notify for notify in unread if notify.channel in self.channels)
+            sent = [notify for notify in unread if notify.channel in self.channels]
+            self.kernel.extend(sent)
+            self.server.sent += sent
 
     def hear(self, notify: Notify) -> None:
         """Have a committed notification in the queue."""
@@ -347,6 +351,7 @@ class FakePostgres:
         self.attempts: list[dict[str, Any]] = []
         self.held: deque[Backend] = deque()
         self.log: list[tuple[str, str]] = []
+        self.sent: list[Notify] = []
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> FakePostgres:
         """Have all shards connect to this server."""

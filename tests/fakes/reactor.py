@@ -17,7 +17,8 @@ MAX_ROUNDS = 100_000
 class FakePort:
     """A listening port that nobody can connect to; its socket is real, so that options can be set and read."""
 
-    def __init__(self, address: str, number: int) -> None:
+    def __init__(self, address: str, number: int, factory: Any) -> None:
+        self._factory = factory
         self.socket = socket.socket()
         self.listening = True
         self._address = (address, number)
@@ -30,6 +31,7 @@ class FakePort:
         """Close."""
         self.listening = False
         self.socket.close()
+        self._factory.doStop()
         return succeed(None)
 
 
@@ -72,7 +74,7 @@ class FakeReactor(Clock):
         if self.cannot_listen is not None:
             raise self.cannot_listen
         factory.doStart()
-        self.ports.append(FakePort(interface, port or 6433))
+        self.ports.append(FakePort(interface, port or 6433, factory))
         return self.ports[-1]
 
     def advance(self, amount: float) -> None:

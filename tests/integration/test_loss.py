@@ -67,9 +67,9 @@ def test_a_driver_sees_what_a_restart_of_postgresql_would_show(
 
 def test_notice_tells_of_the_gap_and_keeps_everybody(start_server: StartServer, postgres: PostgresServer) -> None:
     server = start_server(listen_loss_policy="notice")
-    watcher = listening(server, "lost")
-    watcher.query("LISTEN twistnotify_gap")
-    with watcher, listening(server, "lost") as listener, RawClient(server.port) as bystander:
+    listener, watcher = listening(server, "lost"), listening(server, "watched")
+    watcher.query("LISTEN lost; LISTEN twistnotify_gap")
+    with watcher, listener, RawClient(server.port) as bystander:
         lose(server, postgres)
         warning, gap = watcher.read(), watcher.read()
         assert names([warning, listener.read()]) == ["WARNING 01000"] * 2

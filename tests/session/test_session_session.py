@@ -195,7 +195,7 @@ def test_an_impossible_length_ends_the_connection() -> None:
 
 @pytest.mark.parametrize(
     ("body", "error"),
-    [(b"a", "invalid string in message"), (b"a\0b\0", "invalid message format")],
+    [(b"", "invalid string in message"), (b"a", "invalid string in message"), (b"a\0b\0", "invalid message format")],
 )
 def test_a_query_that_is_no_string_is_refused(body: bytes, error: str) -> None:
     assert logged_in().receive(frame(ord("Q"), body)) == [f"ERROR 08P01 {error}", "Z(I)"]

@@ -98,14 +98,41 @@ def test_an_open_fence_lets_everybody_go_and_the_unit_stays_pending() -> None:
     assert fence.pending(["a"]) == 1
 
 
-def test_a_channel_that_is_forgotten_is_pending_no_more() -> None:
+def test_a_channel_is_forgotten_as_soon_as_it_is_not_pending() -> None:
     fence = Fence()
-    accept(fence, "a")
+    first, second, _ = accept(fence, "a"), accept(fence, "b"), accept(fence, "a")
 
-    fence.forget("a")
+    fence.forget("b")
+    fence.forget("unknown")
+    assert fence.pending(["b"]) == second
+    fence.answer(first)
+    assert fence.pending(["b"]) == second
+    fence.answer(second)
+
+    assert set(fence._pending) == {"a"}
+    assert fence._forgotten == set()
+
+
+def test_a_channel_that_is_not_pending_is_forgotten_at_once() -> None:
+    fence = Fence()
+    fence.answer(accept(fence, "a"))
+    first, _ = accept(fence, "b"), accept(fence, "a")
+    fence.answer(first)
+
+    fence.forget("b")
+
+    assert set(fence._pending) == {"a"}
+
+
+def test_nothing_is_left_of_forgotten_channels_when_all_is_answered() -> None:
+    fence = Fence()
+    number = accept(fence, "a")
     fence.forget("a")
 
-    assert fence.pending(["a"]) == 0
+    fence.answer(number)
+
+    assert fence._pending == {}
+    assert fence._forgotten == set()
 
 
 def test_one_that_waits_again_as_it_is_let_go_waits_for_the_next_answer() -> None:

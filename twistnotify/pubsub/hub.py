@@ -41,6 +41,10 @@ class Hub:
         """Return the number of channels, lingering ones included."""
         return len(self._interest)
 
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the channels, lingering ones included."""
+        return iter(self._interest)
+
     def listeners(self) -> Iterator[Outbox]:
         """Iterate over the clients that listen to anything here."""
         return iter(self._channels)

@@ -56,7 +56,9 @@ class Committer:
         self._check_channels(effects)
         if waits or not all(shard.room.open for shard, _ in units):
             return Deferred.fromCoroutine(self._commit_patiently(effects, units, listen_ack, notify_ack))
-        self._register(effects)
+        words = self._last_words(effects)
+        self._listen(words)
+        self._unlisten(words)
         for shard, unit in units:
             shard.notify(unit)
         return None
@@ -95,10 +97,11 @@ class Committer:
             # Once each: who has been let in at one shard does not queue there again.
             if not shard.room.open:
                 await self._room(shard.room)
-        added = self._register(effects)
+        words = self._last_words(effects)
+        added = self._listen(words)
         answers = [_answer(unit) for _, unit in units] if notify_ack == "committed" else []
         if listen_ack == "confirmed":
-            answers += [self._confirmation(channel) for channel in _listened(effects)]
+            answers += [self._confirmation(channel) for channel, listens in words.items() if listens]
         for shard, unit in units:
             shard.notify(unit)
         for shard in self.database.shards:
@@ -106,8 +109,10 @@ class Committer:
         try:
             await gatherResults(answers, consumeErrors=True)
         except FirstError as first:
-            self._unregister(added)
+            for shard, channel in added:
+                shard.unlisten(self.outbox, channel)
             first.subFailure.raiseException()
+        self._unlisten(words)
 
     def _units(self, effects: Iterable[Effect]) -> list[tuple[ShardService, Unit]]:
         """Return what to notify on each shard concerned, in the order of the transaction."""
@@ -133,52 +138,42 @@ class Committer:
         if not shard.has_room_for(channels):
             raise error("53400", f'too many channels on shard "{shard.name}"', "See max_channels.")
 
-    def _register(self, effects: Iterable[Effect]) -> list[tuple[ShardService, str]]:
-        """Change registrations to what they are after the transaction; return those that are new.
+    def _last_words(self, effects: Iterable[Effect]) -> dict[str, bool]:
+        """Return whether the client listens afterwards, for every channel that a transaction speaks of.
 
         The last word on a channel counts: what is left and listened to again keeps what is held for it.
         """
-        words = [effect for effect in effects if not isinstance(effect, Notify)]
-        if words and words[-1].channel is None:
-            self.database.leave(self.outbox)
-            self.outbox.forget(lambda _: True)
-            return []
-        added = []
-        for channel, listens in self._last_words(words).items():
-            if not listens:
-                self._unlisten(channel)
+        listens: dict[str, bool] = {}
+        for effect in effects:
+            if isinstance(effect, Notify):
                 continue
-            for shard in self.database.shards_of(channel):
-                if not shard.hub.listens(self.outbox, channel):
+            if effect.channel is not None:
+                listens[effect.channel] = isinstance(effect, Listen)
+            else:
+                left = (channel for shard in self.database.shards for channel in shard.channels_of(self.outbox))
+                listens = {**dict.fromkeys(listens, False), **dict.fromkeys(left, False)}
+        return listens
+
+    def _listen(self, words: dict[str, bool]) -> list[tuple[ShardService, str]]:
+        """Register the client where it listens afterwards; return what is new of that."""
+        added = []
+        for channel, listens in words.items():
+            for shard in self.database.shards_of(channel) if listens else ():
+                if channel not in shard.channels_of(self.outbox):
                     added.append((shard, channel))
                 shard.listen(self.outbox, channel)
         return added
 
-    def _last_words(self, words: Iterable[Listen | Unlisten]) -> dict[str, bool]:
-        """Return whether the client listens afterwards, for every channel that a transaction speaks of."""
-        listens: dict[str, bool] = {}
-        left_all = False
-        for word in words:
-            if word.channel is None:
-                left_all = True
-                listens.clear()
-            else:
-                listens[word.channel] = isinstance(word, Listen)
-        if left_all:
-            left = (channel for shard in self.database.shards for channel in shard.channels_of(self.outbox))
-            listens = {**dict.fromkeys(left, False), **listens}
-        return listens
-
-    def _unregister(self, added: Iterable[tuple[ShardService, str]]) -> None:
-        for shard, channel in added:
-            shard.unlisten(self.outbox, channel)
-
-    def _unlisten(self, channel: str) -> None:
-        for shard in self.database.shards_of(channel):
-            shard.unlisten(self.outbox, channel)
-        name = channel.encode(self.outbox.encoding or "utf-8", "replace") + b"\0"
-        # A NotificationResponse has its channel behind the header and the PID.
-        self.outbox.forget(lambda frames: frames.startswith(name, 9))
+    def _unlisten(self, words: dict[str, bool]) -> None:
+        """End the registrations that the transaction ends, and drop what is held for them."""
+        for channel, listens in words.items():
+            if listens:
+                continue
+            for shard in self.database.shards_of(channel):
+                shard.unlisten(self.outbox, channel)
+            name = channel.encode(self.outbox.encoding or "utf-8", "replace") + b"\0"
+            # A NotificationResponse has its channel behind the header and the PID.
+            self.outbox.forget(lambda frames, name=name: frames.startswith(name, 9))
 
     def _room(self, room: WaitingRoom) -> Deferred[None]:
         waiting: Deferred[None] = Deferred(lambda _: self._step_out())

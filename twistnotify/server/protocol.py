@@ -169,6 +169,9 @@ class ClientProtocol(OutboxProtocol):
             outbox.reply(b"".join(replies))
             replies.clear()
         outbox.idle = self.session.idle
+        if outbox.idle:
+            # A warning, to a client that no longer listens: no Ready has asked for it.
+            outbox.release()
         self.flush()
 
     def _send(self) -> None:

@@ -8,10 +8,13 @@ What is changed of txpostgres, and why:
   one reactor turn late. Here the connection stays a reader from log-in to the end, and a query finishes in the read
   that brought its last byte: three system calls and one turn less for each NOTIFY.
 * A read that finds the server gone raises into the reactor, which logs a traceback. Here it is an event.
+* libpq closes its descriptor in the read that finds the server gone, when epoll(7) can forget it no longer (EBADF).
+  Here the reactor watches a duplicate, which lives until it has been taken out of the reactor.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -128,6 +131,7 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
         self._lost: Callable[[ConnectionLost], None] | None = lost
         self.running: ShardCursor | None = None
         self._established = False
+        self._descriptor: int | None = None
 
     def open(self, conninfo: dict[str, str]) -> Deferred[ShardConnection]:
         """Connect and log in; `conninfo` holds libpq's keywords. Fails with psycopg2.Error."""
@@ -164,6 +168,22 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
             self.close()
 
     @override
+    def fileno(self) -> int:
+        """Return the descriptor that the reactor watches."""
+        if self._descriptor is not None:
+            return self._descriptor
+        descriptor: int = super().fileno()
+        return descriptor
+
+    @override
+    def close(self) -> None:
+        """Close the connection, and the reactor's descriptor behind it."""
+        super().close()
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    @override
     def cursorRunning(self, cursor: ShardCursor) -> None:
         """Remember whose answer is being read; the connection goes on being the reader."""
         self._cursors.add(cursor)
@@ -190,7 +210,8 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
         if self._established:
             self._advance()
         else:
-            super().doRead()
+            # Not txpostgres's own, which goes on reading even where the log-in has failed and there is no socket.
+            super(txpostgres.Connection, self).doRead()
 
     @override
     def doWrite(self) -> None:
@@ -211,6 +232,9 @@ class ShardConnection(txpostgres.Connection):  # type: ignore[misc]
 
     def _connected(self, _: object) -> ShardConnection:
         self._established = True
+        self.reactor.removeReader(self)
+        self._descriptor = os.dup(super().fileno())
+        self.reactor.addReader(self)
         return self
 
     def _advance(self) -> None:

@@ -25,6 +25,7 @@ class Fence:
         self.accepted = 0
         self.answered = 0
         self._pending: dict[str, int] = {}
+        self._forgotten: set[str] = set()
         self._waits: list[Wait] = []
 
     def accept(self, notifications: Iterable[tuple[str, str]], listened: Container[str]) -> int:
@@ -40,6 +41,9 @@ class Fence:
         self.answered = max(self.answered, sequence)
         if self.answered == self.accepted:
             self._pending.clear()
+            self._forgotten.clear()
+        elif self._forgotten:
+            self._drop_forgotten()
         self._let_go(self.answered)
 
     def pending(self, channels: Iterable[str]) -> int:
@@ -65,8 +69,15 @@ class Fence:
         self._let_go(self.accepted)
 
     def forget(self, channel: str) -> None:
-        """Stop keeping track of a channel that the shard no longer LISTENs to."""
-        self._pending.pop(channel, None)
+        """Stop keeping track of a channel that the shard no longer LISTENs to, as soon as it is not pending."""
+        if channel in self._pending:
+            self._forgotten.add(channel)
+            self._drop_forgotten()
+
+    def _drop_forgotten(self) -> None:
+        for channel in [each for each in self._forgotten if self._pending.get(each, 0) <= self.answered]:
+            self._forgotten.discard(channel)
+            self._pending.pop(channel, None)
 
     def _let_go(self, sequence: int) -> None:
         passed = [wait for wait in self._waits if wait.sequence <= sequence]

