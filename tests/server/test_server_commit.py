@@ -3,9 +3,11 @@ from __future__ import annotations
 import pytest
 from conftest import MakeWorld
 from fakes.client import FakeClient, errors, notifications, ready, sqlstates
+from fakes.postgres import server_error
 from fakes.world import World
 
 from twistnotify.shard.loss import GAP_CHANNEL
+from twistnotify.wire.errors import NoticeResponse
 
 SHARDS = ("s0", "s1")
 
@@ -201,3 +203,59 @@ def test_a_notify_that_never_got_into_the_queue_is_never_sent(make_world: MakeWo
     world.reactor.settle()
 
     assert [payload for _, payload in world.postgres.log] == ["1", "2"]
+
+
+def test_nobody_waits_for_the_confirmation_of_a_channel_that_the_same_transaction_leaves(world: World) -> None:
+    client = world.client()
+    client.query("SET twistnotify.listen_ack = confirmed")
+
+    assert ready(client.query("LISTEN a; UNLISTEN a"))
+    assert ready(client.query("LISTEN a; UNLISTEN *"))
+    assert list(world.shard.hub.listeners()) == []
+
+
+def test_a_transaction_that_fails_leaves_no_channel_and_listens_to_none(world: World) -> None:
+    client, other = world.client("old"), world.client()
+    client.query("SET twistnotify.notify_ack = committed")
+    world.postgres.holds = True
+    client.query("UNLISTEN old; LISTEN new; NOTIFY x, '1'")
+    world.postgres.commit_fault = server_error("54000", "queue full")
+    world.postgres.holds = False
+    world.postgres.answer()
+    world.reactor.settle()
+    assert sqlstates(client.hear()) == ["54000"]
+    world.postgres.commit_fault = None
+    world.reactor.wait(1)
+    other.query("NOTIFY old, 'still heard'")
+    other.query("NOTIFY new, 'never heard'")
+
+    assert client.heard() == [("old", "still heard")]
+
+
+def test_a_second_listen_does_not_put_off_the_first(world: World) -> None:
+    first, client, sender = world.client("news"), world.client(), world.client()
+    world.postgres.holds = True
+    sender.query("NOTIFY news, 'before'")
+    client.query("LISTEN news")
+    sender.query("NOTIFY news, 'after'")
+    client.query("LISTEN news")
+    world.postgres.holds = False
+    world.postgres.answer()
+    world.reactor.settle()
+
+    assert client.heard() == [("news", "after")]
+    assert first.heard() == [("news", "before"), ("news", "after")]
+
+
+def test_a_warning_that_is_held_survives_unlisten(make_world: MakeWorld) -> None:
+    world = make_world(listen_loss_policy="notice").start()
+    client = world.client("news")
+    client.query("BEGIN")
+    world.postgres.lose()
+    world.reactor.turn()
+    world.reactor.wait_until(lambda: world.shard.up)
+    client.query("UNLISTEN *")
+
+    messages = client.query("COMMIT")
+
+    assert [m.fields.sqlstate for m in messages if isinstance(m, NoticeResponse)] == ["01000"]

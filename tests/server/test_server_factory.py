@@ -8,7 +8,7 @@ from conftest import MakeWorld
 from fakes.client import ready, sqlstates
 from fakes.world import World
 
-from twistnotify.server.factory import FIRST_PID, LAST_PID, SPARE_CONNECTIONS, ClientFactory
+from twistnotify.server.factory import FIRST_PID, LAST_PID, ClientFactory
 
 
 def test_pids_are_unique_and_above_those_of_real_backends(world: World) -> None:
@@ -71,8 +71,8 @@ def test_one_too_many_is_told_so(make_world: MakeWorld) -> None:
 
 
 def test_far_too_many_are_not_even_told(make_world: MakeWorld) -> None:
-    world = make_world(max_client_conn=1).start()
-    for _ in range(1 + SPARE_CONNECTIONS):
+    world = make_world(max_client_conn=1, fd_reserve=6).start()
+    for _ in range(1 + 3):
         assert world.factory.buildProtocol(None) is not None
         world.connect()
     assert world.factory.buildProtocol(None) is None

@@ -789,7 +789,7 @@ def test_an_error_that_nobody_thought_of_in_a_commit_is_logged(world: World, mon
     client = world.client()
     client.query("SET twistnotify.notify_ack = committed")
     monkeypatch.setattr(client.protocol, "log", type(client.protocol.log)(observer=events.append))
-    monkeypatch.setattr(Committer, "_register", lambda committer, effects: 1 / 0)
+    monkeypatch.setattr(Committer, "_listen", lambda committer, words: 1 / 0)
     client.query("NOTIFY a")
 
     assert [event["log_format"] for event in events] == ["a commit failed"]

@@ -24,7 +24,7 @@ from twistnotify.wire.session_status import ReadyForQuery
 Expected = tuple[str, str, bool]
 
 STEPS = 150
-CHANNELS = ("a", "b", "c", "it's \"one\"")
+CHANNELS = ("a", "b", "c", 'it\'s "one"')
 FOREIGN = "foreign"
 REPEATS = "repeats"
 BAD = "bad"
@@ -44,6 +44,8 @@ class Actor:
     wanted: list[tuple[str, str, str]] | None = None
     busy: bool = False
     failed: bool = False
+    added: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     asked: int = 0
     expected: list[Expected] = field(default_factory=list)
     held: list[Expected] = field(default_factory=list)
@@ -78,7 +80,6 @@ class Walk:
         self.senders: dict[str, int] = {}
         self.channel_of: dict[str, str] = {}
         self.arrived: list[Any] = []
-        self.lost_any = False
         self.trace: list[str] = []
         self.delayed: set[str] = set()
         for postgres in world.servers.values():
@@ -139,8 +140,8 @@ class Walk:
                 assert message.fields.sqlstate in ("22023", "54000", "08007", "57P01"), message
                 actor.failed = True
             elif isinstance(message, ReadyForQuery):
-                actor.busy = False
-                if message.status == "I" and not self.lost_any:
+                self.answered(actor)
+                if message.status == "I" and not self.losses:
                     self.assert_nothing_is_owed(actor)
 
     def assert_nothing_is_owed(self, actor: Actor) -> None:
@@ -239,19 +240,27 @@ class Walk:
         self.hear(actor)
 
     def register(self, actor: Actor, words: list[tuple[str, str]]) -> None:
-        after = dict(actor.listens)
+        """Listen at once; what ends with the command ends when it is answered without an error."""
+        after = set(actor.listens)
         for word, channel in words:
             if word == "LISTEN":
-                after.setdefault(channel, self.number)
+                after.add(channel)
             elif channel == "*":
                 after.clear()
             else:
-                after.pop(channel, None)
-        for channel in set(after) & set(actor.listens):
-            after[channel] = actor.listens[channel]
-        dropped = set(actor.listens) - set(after)
-        actor.held = [each for each in actor.held if each[0] not in dropped]
-        actor.listens = after
+                after.discard(channel)
+        actor.failed = False
+        actor.added = after - set(actor.listens)
+        actor.left = set(actor.listens) - after
+        actor.listens.update(dict.fromkeys(actor.added, self.number))
+
+    def answered(self, actor: Actor) -> None:
+        ended = actor.added if actor.failed else actor.left
+        for channel in ended:
+            del actor.listens[channel]
+        actor.held = [each for each in actor.held if each[0] not in ended]
+        actor.busy = False
+        actor.added, actor.left = set(), set()
 
     def answer(self) -> None:
         held = [postgres for postgres in self.world.servers.values() if postgres.held]
@@ -282,7 +291,6 @@ class Walk:
             postgres.commit_fault = server_error("54000", "queue full") if full else None
 
     def lose(self) -> None:
-        self.lost_any = True
         committed_before = {payload for server in self.world.servers.values() for _, payload in server.log}
         self.delayed |= set(self.accepted) - committed_before
         postgres = self.random.choice(list(self.world.servers.values()))

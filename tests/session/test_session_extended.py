@@ -21,7 +21,7 @@ from conversation import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twistnotify.session.prepared import MAX_PREPARED
+from twistnotify.session.prepared import MAX_KEPT_BYTES, MAX_PREPARED
 from twistnotify.wire.body import frame
 from twistnotify.wire.simple_query import Query
 
@@ -450,3 +450,13 @@ def test_portals_are_bounded() -> None:
     lines = conversation.say(*(bind(portal=f"p{number}") for number in range(MAX_PREPARED)))
     assert lines == ["BindComplete"] * MAX_PREPARED
     assert conversation.say(bind(), SYNC) == ["ERROR 53400 too many portals", "Z(I)"]
+
+
+def test_what_is_too_long_to_be_kept_is_refused_and_the_unnamed_one_is_not() -> None:
+    conversation = logged_in()
+    comment = "-" * MAX_KEPT_BYTES
+    assert conversation.say(parse(f"SELECT 1 --{comment}", "long"), SYNC) == [
+        "ERROR 53400 prepared statement or portal is too long to be kept",
+        "Z(I)",
+    ]
+    assert conversation.say(parse(f"SELECT 1 --{comment}"), SYNC) == ["ParseComplete", "Z(I)"]

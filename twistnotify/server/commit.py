@@ -18,7 +18,7 @@ from twistnotify.session.failure import SqlError, error
 from twistnotify.shard.commands import Unit
 from twistnotify.shard.room import Place, WaitingRoom
 from twistnotify.shard.service import ShardService
-from twistnotify.sql.statements import Listen, Notify, Unlisten
+from twistnotify.sql.statements import Listen, Notify
 from twistnotify.wire.errors import ErrorFields
 
 CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
@@ -58,7 +58,7 @@ class Committer:
             return Deferred.fromCoroutine(self._commit_patiently(effects, units, listen_ack, notify_ack))
         words = self._last_words(effects)
         self._listen(words)
-        self._unlisten(words)
+        self._unlisten(_left(words))
         for shard, unit in units:
             shard.notify(unit)
         return None
@@ -109,10 +109,9 @@ class Committer:
         try:
             await gatherResults(answers, consumeErrors=True)
         except FirstError as first:
-            for shard, channel in added:
-                shard.unlisten(self.outbox, channel)
+            self._unlisten(added)
             first.subFailure.raiseException()
-        self._unlisten(words)
+        self._unlisten(_left(words))
 
     def _units(self, effects: Iterable[Effect]) -> list[tuple[ShardService, Unit]]:
         """Return what to notify on each shard concerned, in the order of the transaction."""
@@ -154,26 +153,26 @@ class Committer:
                 listens = {**dict.fromkeys(listens, False), **dict.fromkeys(left, False)}
         return listens
 
-    def _listen(self, words: dict[str, bool]) -> list[tuple[ShardService, str]]:
-        """Register the client where it listens afterwards; return what is new of that."""
+    def _listen(self, words: dict[str, bool]) -> list[str]:
+        """Register the client where it listens afterwards; return the channels that are new to it."""
         added = []
-        for channel, listens in words.items():
-            for shard in self.database.shards_of(channel) if listens else ():
-                if channel not in shard.channels_of(self.outbox):
-                    added.append((shard, channel))
+        for channel in (channel for channel, listens in words.items() if listens):
+            shards = self.database.shards_of(channel)
+            if channel not in shards[0].channels_of(self.outbox):
+                added.append(channel)
+            for shard in shards:
                 shard.listen(self.outbox, channel)
         return added
 
-    def _unlisten(self, words: dict[str, bool]) -> None:
-        """End the registrations that the transaction ends, and drop what is held for them."""
-        for channel, listens in words.items():
-            if listens:
-                continue
+    def _unlisten(self, channels: Collection[str]) -> None:
+        """End registrations, and drop what is held for them."""
+        for channel in channels:
             for shard in self.database.shards_of(channel):
                 shard.unlisten(self.outbox, channel)
-            name = channel.encode(self.outbox.encoding or "utf-8", "replace") + b"\0"
-            # A NotificationResponse has its channel behind the header and the PID.
-            self.outbox.forget(lambda frames, name=name: frames.startswith(name, 9))
+        if channels and self.outbox.held:
+            encoding = self.outbox.encoding or "utf-8"
+            names = {channel.encode(encoding, "replace") for channel in channels}
+            self.outbox.forget(lambda frames: _channel_of(frames) in names)
 
     def _room(self, room: WaitingRoom) -> Deferred[None]:
         waiting: Deferred[None] = Deferred(lambda _: self._step_out())
@@ -198,6 +197,15 @@ class Committer:
 
 def _listened(effects: Iterable[Effect]) -> Sequence[str]:
     return [effect.channel for effect in effects if isinstance(effect, Listen)]
+
+
+def _left(words: dict[str, bool]) -> list[str]:
+    return [channel for channel, listens in words.items() if not listens]
+
+
+def _channel_of(frames: bytes) -> bytes | None:
+    """Return the channel of NotificationResponses: behind the header and the PID; None of other messages."""
+    return frames[9 : frames.index(b"\0", 9)] if frames.startswith(b"A") else None
 
 
 def _answer(unit: Unit) -> Deferred[None]:

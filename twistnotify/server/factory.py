@@ -30,8 +30,6 @@ LAST_PID = 2**31 - 1
 """PIDs are signed 32-bit numbers to many drivers."""
 SECRET_BYTES = 4
 """Length of a cancel key in protocol 3.0."""
-SPARE_CONNECTIONS = 500
-"""Connections beyond max_client_conn that are served for as long as it takes to refuse them politely."""
 
 
 class ClientFactory(Factory):
@@ -59,6 +57,9 @@ class ClientFactory(Factory):
         self.counters = ClientCounters()
         self.clients: dict[int, ClientProtocol] = {}
         self.connections: dict[ClientProtocol, None] = {}
+        # Half of the spare descriptors are for clients that are let in only to be refused politely, the other half is
+        # for the shards' connections.
+        self._max_connections = settings.max_client_conn + settings.fd_reserve // 2
         self._databases = databases
         self._random_bytes = random_bytes
         self._next_pid = random.randint(FIRST_PID, LAST_PID)
@@ -71,7 +72,7 @@ class ClientFactory(Factory):
     @override
     def buildProtocol(self, addr: IAddress | None) -> ClientProtocol | None:
         """Make a client's protocol; None, which closes the connection, where there are far too many."""
-        if len(self.connections) >= self.settings.max_client_conn + SPARE_CONNECTIONS:
+        if len(self.connections) >= self._max_connections:
             self.counters.rejected += 1
             return None
         return ClientProtocol(self)

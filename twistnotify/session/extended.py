@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action
 from twistnotify.session.failure import SqlError, error
-from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, check_counts, prepare
+from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, check_counts, check_length, prepare
 from twistnotify.session.results import tag_of
 from twistnotify.session.states import ABORTED, Status
 from twistnotify.sql.statements import Commit, DiscardAll, PrepareTransaction, Rollback, RollbackTo, Statement
@@ -41,6 +41,7 @@ _ENDS_A_FAILED_BLOCK = (Commit, Rollback, RollbackTo, PrepareTransaction)
 def _parse(session: Session, body: bytes) -> None:
     session.begin_cycle()
     message = Parse.decode(body)
+    check_length(message.name, body)
     if not message.name:
         session.prepared.pop(b"", None)
     statements = session.read(message.sql)
@@ -60,6 +61,7 @@ def _parse(session: Session, body: bytes) -> None:
 def _bind(session: Session, body: bytes) -> None:
     session.begin_cycle()
     message = Bind.decode(body)
+    check_length(message.portal, body)
     prepared = _prepared(session, message.statement)
     check_counts(prepared, message, session.encoding)
     _refuse_in_failed_block(session, prepared.statement)

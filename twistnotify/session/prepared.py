@@ -12,8 +12,11 @@ from twistnotify.sql.statements import Argument, CallNotify, Parameter, Statemen
 from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.extended_query import Bind, Parse
 
-MAX_PREPARED = 10_000
+MAX_PREPARED = 1000
 """Prepared statements a client may have at a time, and portals likewise."""
+MAX_KEPT_BYTES = 65_536
+"""Length of a message that makes one with a name. No channel and payload are longer than 8,063 bytes; this leaves room
+for comments, and bounds what a client can have the server keep."""
 
 VARCHAR, UNKNOWN = 1043, 705
 _TAKEN = frozenset((TEXT, VARCHAR, UNKNOWN))
@@ -111,6 +114,12 @@ def _type_given(argument: Argument, declared: tuple[int, ...]) -> int:
 def prepare(statement: Statement | None, message: Parse) -> Prepared:
     """Return a prepared statement; raises `SqlError`."""
     return Prepared(statement, parameter_types(statement, message.parameter_types))
+
+
+def check_length(name: bytes, body: bytes) -> None:
+    """Refuse to keep what is too long; raises 53400. What has no name is replaced by the next."""
+    if name and len(body) > MAX_KEPT_BYTES:
+        raise error("53400", "prepared statement or portal is too long to be kept")
 
 
 def check_counts(prepared: Prepared, message: Bind, encoding: Encoding) -> None:

@@ -179,7 +179,7 @@ class BatchSender:
         failed, *untried = batch.transactions[committed:]
         self._unexpect([failed, *untried])
         self.senders.clear()
-        guilty = error.sqlstate.startswith(DATA_EXCEPTION)
+        guilty = error.sqlstate.startswith(DATA_EXCEPTION) and any(failed.units())
         if committed or guilty:
             self._behind(lambda: self._settle(Batch(batch.transactions[:committed], batch.first)))
         kept = self._kept(failed, error)

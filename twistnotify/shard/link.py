@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from twistnotify.config.model import Settings
 from twistnotify.shard.backoff import Backoff
 from twistnotify.shard.connection import ConnectionLost, Notify, ShardConnection, ShardCursor, one_line
-from twistnotify.shard.resolve import resolve
+from twistnotify.shard.resolve import resolve, rotated
 from twistnotify.shard.setup import PROBE, SOCKET_OPTIONS, listen_batches, setup_sql
 from twistnotify.shard.timer import Timer
 
@@ -87,6 +87,7 @@ class Link:
         self._stopped = True
         self._watched: ShardCursor | None = None
         self._unanswered = 0.0
+        self._failures = 0
 
     def start(self) -> None:
         """Connect, and connect again whenever the connection ends."""
@@ -116,7 +117,7 @@ class Link:
         self._attempt.addErrback(self._connect_failed)
 
     async def _open(self) -> None:
-        conninfo = await resolve(self._clock, await self._conninfo())
+        conninfo = rotated(await resolve(self._clock, await self._conninfo()), self._failures)
         connection = ShardConnection(self._clock, self._served.received, self._served.read_done, self._lost)
         self._opening = connection
         await connection.open({**SOCKET_OPTIONS, **conninfo, **self._identity})
@@ -132,6 +133,7 @@ class Link:
         self.backend_pid = backend_pid
         self._deadline.stop()
         self._backoff.reset()
+        self._failures = 0
         self._next_check.start(self._settings.listen_check_interval)
         self.log.info(
             "shard {shard}: up, backend {pid}, {channels} channels",
@@ -146,6 +148,7 @@ class Link:
         self._deadline.stop()
         if self._stopped:
             return
+        self._failures += 1
         opening, self._opening = self._opening, None
         if opening is not None:
             opening.drop("could not be used")

@@ -15,6 +15,8 @@ from twisted.internet.threads import deferToThreadPool
 
 Conninfo = dict[str, str]
 
+_PLACES = ("host", "hostaddr", "port")
+
 
 def resolve(reactor: Any, conninfo: Conninfo) -> Deferred[Conninfo]:
     """Return libpq's keywords with `hostaddr` for every host that is a name.
@@ -24,6 +26,19 @@ def resolve(reactor: Any, conninfo: Conninfo) -> Deferred[Conninfo]:
     if "hostaddr" in conninfo or not any(_is_name(host) for host in _listed(conninfo, "host")):
         return succeed(conninfo)
     return deferToThreadPool(reactor, reactor.getThreadPool(), _resolved, conninfo)
+
+
+def rotated(conninfo: Conninfo, turns: int) -> Conninfo:
+    """Return libpq's keywords with the list of hosts turned: each attempt begins with another one.
+
+    libpq tries the hosts in order, and one that accepts and then says nothing would use up every attempt's time.
+    """
+    lists = {keyword: listed for keyword in _PLACES if len(listed := _listed(conninfo, keyword)) > 1}
+    turned = {}
+    for keyword, listed in lists.items():
+        first = turns % len(listed)
+        turned[keyword] = ",".join(listed[first:] + listed[:first])
+    return {**conninfo, **turned}
 
 
 def _resolved(conninfo: Conninfo) -> Conninfo:

@@ -92,7 +92,7 @@ class ShardService(Service):
         )
         self.room = WaitingRoom(clock, settings.query_wait_timeout, lambda: self._queue.full, lambda: self.up)
         self._backoff = Backoff(settings.server_login_retry, settings.server_login_retry_max, random)
-        self._send_again = Timer(clock, self._sender.send)
+        self._send_again = Timer(clock, self.send)
         self._unlisten_due = Timer(clock, self._unlisten_lingering)
         self._drain_due = Timer(clock, self._end_drain)
         self._drained: Deferred[None] | None = None
