@@ -226,6 +226,8 @@ class Backend:
     def run(self, sql: str) -> Answer:
         """Carry out a query string; return its answer."""
         rows: list[tuple[Any, ...]] | None = None
+        if (refusal := self.server.text_fault(sql)) is not None:
+            return Answer(None, refusal)
         try:
             for raw in parse_sql(sql):
                 rows = self._statement(raw.stmt)
@@ -347,6 +349,7 @@ class FakePostgres:
         self.miscounts = 0
         self.commit_fault: psycopg2.Error | None = None
         self.fault: Callable[[str, str], psycopg2.Error | None] = lambda channel, payload: None
+        self.text_fault: Callable[[str], psycopg2.Error | None] = lambda sql: None
         self.backends: list[Backend] = []
         self.attempts: list[dict[str, Any]] = []
         self.held: deque[Backend] = deque()

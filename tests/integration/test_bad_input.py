@@ -177,7 +177,6 @@ def test_a_message_over_the_limit_is_an_error_and_the_next_is_served(start_serve
 
 @pytest.mark.usefixtures("undisturbed")
 def test_random_bytes_do_no_harm(server: TwistnotifyProcess) -> None:
-    print(f"seed {SEED}")
     source = random.Random(SEED)
     types = b"QPBDECHSXFdcfp?\0\xff"
     for _ in range(300):

@@ -60,8 +60,8 @@ def await_query(postgres: PostgresServer, query: str) -> None:
 def test_the_last_listener_of_a_quiet_channel_takes_the_listen_with_it(
     start_server: StartServer, postgres: PostgresServer, leave: Leave
 ) -> None:
-    start_server_and_listen = start_server(**SETTINGS)
-    client = RawClient(start_server_and_listen.port)
+    server = start_server(**SETTINGS)
+    client = RawClient(server.port)
     client.query("LISTEN quiet")
     await_query(postgres, 'LISTEN "quiet"')
     leave(client)
@@ -97,8 +97,9 @@ def test_a_channel_lives_as_long_as_one_listener(start_server: StartServer, post
 
 def test_who_comes_back_in_time_finds_the_channel_listened(start_server: StartServer, postgres: PostgresServer) -> None:
     server = start_server(unlisten_delay=3600, listen_check_interval=3600)
-    RawClient(server.port).query("LISTEN lingering")
-    await_query(postgres, 'LISTEN "lingering"')
+    with RawClient(server.port) as client:
+        client.query("LISTEN lingering")
+        await_query(postgres, 'LISTEN "lingering"')
     with RawClient(server.port) as client:
         client.query("LISTEN lingering")
         run(postgres.connect(), "NOTIFY lingering, 'x'")

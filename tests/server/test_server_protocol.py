@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from conftest import MakeWorld
 from fakes.client import FakeClient, notifications, ready, sqlstates, startup
-from fakes.postgres import server_error
+from fakes.postgres import Notify, server_error
 from fakes.world import World
 
 from twistnotify.server.commit import Committer
@@ -205,6 +205,15 @@ def test_notifications_do_not_come_in_the_middle_of_a_pipeline(world: World) -> 
     world.reactor.settle()
 
     assert kinds(client.hear())[-2:] == ["x", "ready"]
+
+
+def test_what_arrives_while_a_command_is_sent_on_does_not_overtake_its_answer(world: World) -> None:
+    client = world.client("news")
+    client.query("SET twistnotify.notify_ack = committed")
+    # The poll that sends a query may find notifications, too.
+    world.postgres.backend.notifies.append(Notify(77, "news", "meanwhile"))
+
+    assert kinds(client.query("NOTIFY other")) == ["NOTIFY", "meanwhile", "ready"]
 
 
 # Waiting at the fence

@@ -76,6 +76,7 @@ class Walk:
         self.losses = losses
         self.actors: list[Actor] = []
         self.number = 0
+        self.repeats = 0
         self.accepted: dict[str, int] = {}
         self.senders: dict[str, int] = {}
         self.channel_of: dict[str, str] = {}
@@ -226,6 +227,7 @@ class Walk:
         words = [(word, channel) for word, channel, _ in effects or () if word != "NOTIFY"]
         self.register(actor, words)
         self.number += 1
+        self.repeats += any(channel == REPEATS and word == "NOTIFY" for word, channel, _ in effects or ())
         for word, channel, payload in effects or ():
             if word == "NOTIFY" and channel != REPEATS:
                 self.accepted[payload] = self.number
@@ -323,6 +325,8 @@ class Walk:
             missing -= set(payloads)
         assert all(payload[:3] == BAD for payload in missing) or self.losses, missing
         assert not any(payload[:3] == BAD for postgres in self.world.servers.values() for _, payload in postgres.log)
+        repeats = sum(payload == "same" for server in self.world.servers.values() for _, payload in server.log)
+        assert repeats == self.repeats or self.losses
         uncertain = sum(shard.counters.uncertain + shard.counters.refused for shard in self.world.shards.values())
         assert len(missing) == 0 or uncertain > 0
 

@@ -152,6 +152,19 @@ def test_a_unit_that_postgresql_cannot_take_is_dropped_alone_and_its_sender_told
     assert scene.pending == 0
 
 
+def test_of_a_string_that_is_refused_as_a_whole_only_the_guilty_unit_is_dropped(scene: Scene) -> None:
+    scene.postgres.text_fault = lambda sql: server_error("22P05", "no equivalent") if "bad" in sql else None
+    scene.sender.notify("running")
+    for payload in ("1", "1", "bad", "1", "2"):
+        scene.sender.notify(payload, waits=True)
+    scene.answer_all()
+
+    assert scene.heard() == ["running", "1", "1", "1", "2"]
+    assert scene.sender.told == [("1", None), ("1", None), ("bad", "22P05"), ("1", None), ("2", None)]
+    assert scene.shard.counters.refused == 1
+    assert scene.pending == 0
+
+
 def test_a_refused_unit_that_nobody_waits_for_is_dropped_too(scene: Scene) -> None:
     scene.refuse_payload("bad")
     scene.sender.notify("bad")

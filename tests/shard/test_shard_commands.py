@@ -110,10 +110,12 @@ def test_a_clients_transaction_stays_in_one_even_where_a_part_of_it_repeats() ->
     ]
 
 
-def test_a_unit_that_is_to_be_alone_shares_its_transaction_with_nobody() -> None:
-    batch = taken(queue_of(notify("1"), unit(("c", "2"), alone=True), notify("3"), notify("4")))
+def test_a_unit_that_is_to_be_alone_shares_its_query_string_with_nothing() -> None:
+    queue = queue_of(notify("1"), unit(("c", "2"), alone=True), Listen("d"), notify("3"))
 
-    assert [len(transaction.commands) for transaction in batch.transactions] == [1, 1, 2]
+    assert shape(taken(queue)) == [["NOTIFY \"c\",'1'"]]
+    assert shape(taken(queue)) == [["NOTIFY \"c\",'2'"]]
+    assert shape(taken(queue)) == [['LISTEN "d"'], ["NOTIFY \"c\",'3'"]]
 
 
 def test_listen_unlisten_and_notify_never_share_a_transaction() -> None:

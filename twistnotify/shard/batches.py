@@ -7,7 +7,7 @@ certainly not committed is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import psycopg2
 from twisted.internet.defer import Deferred
@@ -179,12 +179,17 @@ class BatchSender:
         failed, *untried = batch.transactions[committed:]
         self._unexpect([failed, *untried])
         self.senders.clear()
-        guilty = error.sqlstate.startswith(DATA_EXCEPTION) and any(failed.units())
-        if committed or guilty:
+        units = list(batch.units())
+        bad_data = error.sqlstate.startswith(DATA_EXCEPTION) and bool(units)
+        if committed or bad_data:
             self._behind(lambda: self._settle(Batch(batch.transactions[:committed], batch.first)))
-        kept = self._kept(failed, error)
+        if bad_data and not committed and len(batch.transactions) > 1:
+            # The string may have been refused as a whole, before any of it ran: any unit can be the cause.
+            kept = _separated(units, failed.commands)
+        else:
+            kept = self._kept(failed, error)
         self.queue.put_back([*kept, *(command for each in untried for command in each.commands)])
-        if guilty:
+        if bad_data:
             self.send()
         else:
             self._refused(error)
@@ -206,9 +211,7 @@ class BatchSender:
         if not error.sqlstate.startswith(DATA_EXCEPTION):
             return self._without_waiting(units, error)
         if len(units) > 1:
-            for unit in units:
-                unit.alone = True
-            return units
+            return _separated(units, units)
         self.log.warn("notifications of client {pid} refused: {sqlstate}", sqlstate=error.sqlstate, pid=units[0].pid)
         self._refuse(units[0], error, units[0].sequence)
         return []
@@ -245,3 +248,10 @@ class BatchSender:
     def _confirm(self, channel: str, error: ErrorFields | None) -> None:
         for told in self._confirmations.pop(channel, ()):
             told(error)
+
+
+def _separated(units: Iterable[Unit], commands: Sequence[Command]) -> Sequence[Command]:
+    """Return commands to try again, of which each of these units goes out by itself."""
+    for unit in units:
+        unit.alone = True
+    return commands

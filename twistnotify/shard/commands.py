@@ -50,6 +50,7 @@ SEQUENCE_SETTING = "twistnotify.seq"
 class Unit:
     """What one client's transaction notifies on one shard: pairs of channel and payload, in order, no pair twice.
 
+    One that is `alone` shares its query string with nothing: something in one that it was in has been refused.
     `done`, where given, is called once: with None after the commit, else with the error.
     """
 
@@ -188,9 +189,14 @@ class CommandQueue:
         while self._commands and gathering.has_room():
             command = self._commands[0]
             if isinstance(command, Unit):
+                if command.alone and gathering.transactions:
+                    break
                 gathering.add_unit(command)
                 self.units -= 1
                 self.bytes -= command.size
+                if command.alone:
+                    self._commands.popleft()
+                    break
             elif isinstance(command, Barrier) or (isinstance(command, Listen) and gathering.notifies(command.channel)):
                 break
             else:
@@ -224,7 +230,7 @@ class _Gathering:
 
     def add_unit(self, unit: Unit) -> None:
         notifications = unit.notifications
-        if self._open is None or unit.alone or not self._seen.isdisjoint(notifications):
+        if self._open is None or not self._seen.isdisjoint(notifications):
             self._begin()
         assert self._open is not None
         self._open.append(unit)
@@ -238,8 +244,6 @@ class _Gathering:
             self._answer += STATEMENT_ANSWER * len(notifications)
         self._bytes += unit.size
         self._notified = None
-        if unit.alone:
-            self._open = None
 
     def notifies(self, channel: str) -> bool:
         """Tell whether a unit so far names this channel."""
