@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import MakeWorld
 from fakes.client import FakeClient, errors, notifications, ready, sqlstates
+from fakes.fixtures import MakeWorld
 from fakes.postgres import server_error
 from fakes.world import World
 

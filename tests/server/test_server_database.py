@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import MakeWorld
+from fakes.fixtures import MakeWorld
 
 from twistnotify.pubsub.routing import Router
 from twistnotify.shard.loss import GAP_CHANNEL

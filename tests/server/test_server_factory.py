@@ -4,8 +4,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
 from fakes.client import ready, sqlstates
+from fakes.fixtures import MakeWorld
 from fakes.world import World
 
 from twistnotify.server.factory import FIRST_PID, LAST_PID, ClientFactory

@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import MakeWorld
 from fakes.client import FakeClient, notifications, ready, sqlstates, startup
+from fakes.fixtures import MakeWorld
 from fakes.postgres import Notify, server_error
 from fakes.world import World
 

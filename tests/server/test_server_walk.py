@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from conftest import MakeWorld
 from fakes.client import FakeClient
+from fakes.fixtures import MakeWorld
 from fakes.postgres import server_error
 from fakes.world import World
 

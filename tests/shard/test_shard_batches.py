@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import MakeWorld
+from fakes.fixtures import MakeWorld
 from fakes.postgres import server_error
 from fakes.units import Sender
 from fakes.world import FakeListener, World

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import MakeWorld
+from fakes.fixtures import MakeWorld
 from fakes.units import Sender
 from fakes.world import FakeListener, World
 
