@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from fakes.reactor import FakeReactor
 from twisted.internet.error import CannotListenError
-from twisted.python import usage
 
 from twistnotify import tap
 from twistnotify.config.loader import load
@@ -53,21 +52,21 @@ def test_the_default_is_the_shipped_file() -> None:
 
 
 def test_a_missing_file_is_an_error_of_usage(tmp_path: Path) -> None:
-    with pytest.raises(usage.UsageError, match=r"cannot read .*nothing\.ini: No such file"):
+    with pytest.raises(SystemExit, match=r"cannot read .*nothing\.ini: No such file"):
         parsed(tmp_path / "nothing.ini")
 
 
 def test_a_file_that_is_no_text_is_an_error_of_usage(config: Path) -> None:
     config.write_bytes(b"\xff\xfe")
 
-    with pytest.raises(usage.UsageError, match="is not UTF-8 text"):
+    with pytest.raises(SystemExit, match="is not UTF-8 text"):
         parsed(config)
 
 
 def test_all_errors_of_a_configuration_are_told_at_once(config: Path) -> None:
     config.write_text("[twistnotify]\nlisten_port = x\nno_such = 1\n[databases]\napp = host=/run\n")
 
-    with pytest.raises(usage.UsageError) as error:
+    with pytest.raises(SystemExit) as error:
         parsed(config)
 
     assert "listen_port" in str(error.value)

@@ -35,13 +35,13 @@ class Options(usage.Options):
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise usage.UsageError(f"cannot read {path}: {error.strerror}") from None
+            raise SystemExit(f"twistnotify: cannot read {path}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise usage.UsageError(f"{path} is not UTF-8 text") from None
+            raise SystemExit(f"twistnotify: {path} is not UTF-8 text") from None
         try:
             self["configuration"] = load(text, str(path))
         except ConfigurationError as error:
-            raise usage.UsageError(f"the configuration has errors\n{error}") from None
+            raise SystemExit(f"twistnotify: the configuration has errors\n{error}") from None
 
 
 class MainServer(Server):

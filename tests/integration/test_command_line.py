@@ -22,8 +22,8 @@ def run(config: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_missing_configuration_is_one_line(tmp_path: Path) -> None:
     done = run(tmp_path / "missing.ini")
-    last = (done.stdout + done.stderr).splitlines()[-1]
-    assert last.endswith(f"cannot read {tmp_path / 'missing.ini'}: No such file or directory")
+    path = tmp_path / "missing.ini"
+    assert (done.stdout + done.stderr) == f"twistnotify: cannot read {path}: No such file or directory\n"
 
 
 def test_all_errors_of_a_configuration_are_told(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from support.clients import eventually, hear, listen, run
 from support.fixtures import StartServer
 from support.postgres import PostgresServer
-from support.process import TwistnotifyProcess
-from support.raw import RawClient, names
+from support.raw import RawClient, is_admitted, names
 
 from twistnotify.wire.session_status import Terminate
 from twistnotify.wire.simple_query import Query
@@ -131,11 +130,5 @@ def test_a_client_that_hangs_up_while_it_waits_is_noticed(start_server: StartSer
     waiting = RawClient(server.port)
     waiting.send(*[Query(b"NOTIFY a, 'x'")] * 100)
     waiting.socket.close()
-    eventually(lambda: _is_admitted(server))
+    eventually(lambda: is_admitted(server))
     postgres.start()
-
-
-def _is_admitted(server: TwistnotifyProcess) -> bool:
-    with RawClient(server.port, database=None) as client:
-        client.send_startup("postgres")
-        return names(client.until_ready())[-1] == "ready I"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from support.clients import END, hear, hear_until, heard, listen, run
+from support.clients import END, hear, hear_until, heard, listen, run, wait_for_notifies
 from support.postgres import PostgresServer
 from support.process import TwistnotifyProcess
 from support.raw import RawClient, names, notifications
+
+from twistnotify.wire.extended_query import Flush, Parse, Sync
 
 
 def test_listening_twice_delivers_once(server: TwistnotifyProcess) -> None:
@@ -72,13 +74,8 @@ def test_what_postgresql_sends_carries_the_pid_of_its_sender(
     connection, direct = listen(server.connect(), "pid"), postgres.connect()
     run(direct, "NOTIFY pid, 'direct'")
     run(direct, "DO $$BEGIN PERFORM pg_notify('pid', 'from a block'); END$$")
-    hear_pids = []
-    while len(hear_pids) < 2:
-        hear(connection, 0)
-        connection.poll()
-        hear_pids += [notify.pid for notify in connection.notifies]
-        connection.notifies.clear()
-    assert hear_pids == [direct.get_backend_pid()] * 2
+    wait_for_notifies(connection, 2)
+    assert [notify.pid for notify in connection.notifies] == [direct.get_backend_pid()] * 2
 
 
 def test_a_notification_is_there_with_the_listeners_next_answer(server: TwistnotifyProcess) -> None:
@@ -107,8 +104,6 @@ def test_a_listener_in_a_transaction_hears_after_its_end(server: TwistnotifyProc
 
 
 def test_a_listener_in_a_pipeline_hears_at_sync(server: TwistnotifyProcess) -> None:
-    from twistnotify.wire.extended_query import Flush, Parse, Sync
-
     witness = listen(server.connect(), "held")
     with RawClient(server.port) as client:
         client.query("LISTEN held")

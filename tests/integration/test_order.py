@@ -116,6 +116,10 @@ def test_two_instances_hear_each_other_in_the_same_order(start_server: StartServ
         run(listener, f"NOTIFY {CHANNELS[0]}, 'ready'")
     senders = [process.connect() for process in (first, second)]
     in_threads(*[(lambda n=n, c=c: send_by_text(c, n, 2000)) for n, c in enumerate(senders)])
+    for sender in senders:
+        # Answered when all that this instance has accepted before is with PostgreSQL.
+        run(sender, "SET twistnotify.notify_ack = committed")
+        run(sender, f"NOTIFY {CHANNELS[0]}, 'ready'")
     run(senders[0], f"NOTIFY {CHANNELS[0]}, '{END}'")
     expected = [pair for pair in hear_until(direct) if pair[1] != "ready"]
     assert_complete_and_in_order(expected, 2, 2000)

@@ -46,8 +46,8 @@ def test_notifications_of_an_outage_are_delivered_afterwards_in_order_and_once(
     newcomer = listen(server.connect(), "away")
     run(newcomer, f"NOTIFY away, '{COUNT}'")
     expected.append(("away", str(COUNT)))
-    # Some attempts, which take about three seconds.
-    outlast(server, 6)
+    # So many attempts take about three seconds.
+    outlast(server, 12)
     postgres.start()
     run(sender, f"NOTIFY other, 'not the end'; NOTIFY away, '{END}'")
     assert hear_until(listener) == [*expected, ("other", "not the end")]

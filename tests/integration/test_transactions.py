@@ -9,6 +9,8 @@ from support.clients import END, hear, hear_until, heard, listen, run
 from support.process import TwistnotifyProcess
 from support.raw import RawClient, names, notifications
 
+from twistnotify.wire.extended_query import Bind, Execute, Parse, Sync
+
 
 def test_notify_is_heard_after_commit(server: TwistnotifyProcess) -> None:
     listener, sender, other = listen(server.connect(), "tx"), server.connect(), server.connect()
@@ -119,6 +121,35 @@ def test_several_statements_are_one_transaction(server: TwistnotifyProcess) -> N
         assert names(answer) == ["NOTIFY", "LISTEN", "RowDescription", "ERROR 22023", "ready I"]
         assert notifications(client.query(f"NOTIFY m, '{END}'")) == []
     assert hear_until(listener) == []
+
+
+def test_an_error_in_a_pipeline_undoes_and_skips_up_to_sync(server: TwistnotifyProcess) -> None:
+    with RawClient(server.port) as client:
+        client.query("LISTEN p")
+        client.send(
+            *extended("NOTIFY p, 'undone'"),
+            *extended("SELECT pg_notify('', '')"),
+            *extended("NOTIFY p, 'skipped'"),
+            Sync(),
+            *extended("NOTIFY p, 'next'"),
+            Sync(),
+        )
+        assert names(client.until_ready()) == [
+            "ParseComplete",
+            "BindComplete",
+            "NOTIFY",
+            "ParseComplete",
+            "BindComplete",
+            "ERROR 22023",
+            "ready I",
+        ]
+        answer = client.until_ready()
+        assert names(answer) == ["ParseComplete", "BindComplete", "NOTIFY", "p: next", "ready I"]
+
+
+def extended(sql: str) -> tuple[Parse, Bind, Execute]:
+    """Return the messages that run a statement in the extended protocol."""
+    return Parse(b"", sql.encode(), ()), Bind(b"", b"", (), (), ()), Execute(b"", 0)
 
 
 def test_identical_notifications_of_a_transaction_are_one(server: TwistnotifyProcess) -> None:

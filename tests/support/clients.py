@@ -52,9 +52,14 @@ def heard(connection: Any) -> list[Heard]:
     return notifies
 
 
+def wait_for_notifies(connection: Any, count: int = 1) -> None:
+    """Wait until a connection has got so many notifications that nobody has taken."""
+    _read_until(connection, lambda: len(connection.notifies) >= count)
+
+
 def hear(connection: Any, count: int = 1) -> list[Heard]:
     """Wait for at least `count` notifications; return what has come, as (channel, payload)."""
-    _read_until(connection, lambda: len(connection.notifies) >= count)
+    wait_for_notifies(connection, count)
     return heard(connection)
 
 

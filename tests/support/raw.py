@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from support.process import TwistnotifyProcess
+
 from twistnotify.wire.catalog import BackendMessage, FrontendMessage, decode_backend
 from twistnotify.wire.errors import ErrorFields, ErrorResponse
 from twistnotify.wire.framing import FrameBuffer
@@ -103,6 +105,13 @@ class RawClient:
         """Vanish: the server gets an RST, and no Terminate."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.socket.close()
+
+
+def is_admitted(server: TwistnotifyProcess, database: str = "postgres") -> bool:
+    """Try to log in."""
+    with RawClient(server.port, database=None) as client:
+        client.send_startup(database)
+        return isinstance(client.until_ready()[-1], ReadyForQuery)
 
 
 def names(messages: Iterable[Any]) -> list[str]:

@@ -52,7 +52,9 @@ REPORTED_PARAMETERS = (
 )
 """What a PostgreSQL server may report of its settings (manual, "Asynchronous Operations")."""
 
-PROBE = "SELECT count(*) FROM pg_listening_channels()"
+PROBE = "SELECT count(*), pg_notification_queue_usage() FROM pg_listening_channels()"
+"""What a connection is asked to see whether it lives. The second column is not looked at: a queue of notifications that
+was full can stay so after its readers have caught up, until somebody asks for its usage."""
 
 
 def setup_sql(server_version: int) -> str:
