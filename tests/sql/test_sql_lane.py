@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pglast.keywords import COL_NAME_KEYWORDS, RESERVED_KEYWORDS, TYPE_FUNC_NAME_KEYWORDS, UNRESERVED_KEYWORDS
 
 from twistnotify.sql import channels, grammar
-from twistnotify.sql.lane import lane
+from twistnotify.sql.lane import REMEMBERED_HEADS, lane
 from twistnotify.sql.statements import Listen, Notify, SqlSyntaxError
 
 KEYWORDS = sorted(COL_NAME_KEYWORDS | RESERVED_KEYWORDS | TYPE_FUNC_NAME_KEYWORDS | UNRESERVED_KEYWORDS)
@@ -99,3 +101,10 @@ def test_a_notify_of_the_lane_is_a_frozen_value_like_any_other() -> None:
     assert plain == Notify("a", "x")
     assert hash(plain) == hash(Notify("a", "x"))
     assert repr(plain) == repr(Notify("a", "x"))
+
+
+def test_heads_are_remembered_within_bounds() -> None:
+    for number in range(REMEMBERED_HEADS + 10):
+        assert lane(f"NOTIFY c{number}, 'x'") == Notify(f"c{number}", "x")
+        assert lane(f"NOTIFY c{number}, 'y'") == Notify(f"c{number}", "y")
+    assert 0 < len(sys.modules["twistnotify.sql.lane"]._heads) <= REMEMBERED_HEADS

