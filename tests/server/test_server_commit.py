@@ -6,7 +6,7 @@ from fakes.fixtures import MakeWorld
 from fakes.postgres import server_error
 from fakes.world import World
 
-from twistnotify.shard.loss import GAP_CHANNEL
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.wire.errors import NoticeResponse
 
 SHARDS = ("s0", "s1")

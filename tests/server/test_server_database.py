@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 from fakes.fixtures import MakeWorld
 
-from twistnotify.pubsub.routing import Router
-from twistnotify.shard.loss import GAP_CHANNEL
+from twistnotify.pubsub.routing import GAP_CHANNEL, Router
 
 SHARDS = ("s0", "s1", "s2")
 

@@ -10,9 +10,9 @@ from fakes.fixtures import MakeWorld
 from fakes.postgres import Notify, server_error
 from fakes.world import World
 
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.server.commit import Committer
 from twistnotify.server.protocol import LAST_WORDS
-from twistnotify.shard.loss import GAP_CHANNEL
 from twistnotify.wire.authentication import AuthenticationOk
 from twistnotify.wire.errors import ErrorResponse, NoticeResponse
 from twistnotify.wire.extended_query import Parse, Sync

@@ -9,7 +9,7 @@ from fakes.fixtures import MakeWorld
 from fakes.units import Sender
 from fakes.world import FakeListener, World
 
-from twistnotify.shard.loss import GAP_CHANNEL
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.shard.service import DRAIN_TIMEOUT
 
 UNLISTEN_DELAY = 5.0

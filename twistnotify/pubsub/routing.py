@@ -29,6 +29,10 @@ _BLOCK = struct.Struct("<III")
 
 State = tuple[int, int, int]
 
+GAP_CHANNEL = "twistnotify_gap"
+"""Where `listen_loss_policy = notice` announces a loss to whoever LISTENs to it. It exists here only, belongs to all
+shards of a database, and nobody else may notify there."""
+
 
 def partition_hash(data: bytes) -> int:
     """Return the unsigned 64-bit hash by which PostgreSQL picks the partition of a text.

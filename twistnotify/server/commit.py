@@ -6,7 +6,7 @@ immediate acknowledgement, and room in the queues, that is all, and nothing wait
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
@@ -22,8 +22,6 @@ from twistnotify.sql.statements import Listen, Notify
 from twistnotify.wire.errors import ErrorFields
 
 CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user request")
-
-Told = Callable[[ErrorFields | None], None]
 
 
 @dataclass(slots=True)

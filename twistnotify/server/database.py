@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 from twistnotify.config.model import DatabaseConfig
 from twistnotify.pubsub.outbox import Outbox
-from twistnotify.pubsub.routing import Router
+from twistnotify.pubsub.routing import GAP_CHANNEL, Router
 from twistnotify.session.encodings import server_codec
-from twistnotify.shard.loss import GAP_CHANNEL
 from twistnotify.shard.service import ShardService
 
 

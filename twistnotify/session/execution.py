@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session.encodings import to_server
 from twistnotify.session.failure import error
 from twistnotify.session.results import INT4, TEXT, VOID, Column, Result
@@ -41,8 +42,6 @@ MAX_CHANNEL_BYTES = 63
 """PostgreSQL's NAMEDATALEN - 1."""
 MAX_PAYLOAD_BYTES = 7999
 """PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH - 1."""
-RESERVED_CHANNEL = "twistnotify_gap"
-"""The channel on which losses are announced: nobody else may notify there."""
 
 ACKNOWLEDGEMENTS = {"listen_ack": ("immediate", "confirmed"), "notify_ack": ("immediate", "committed")}
 
@@ -81,7 +80,7 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         and payload.isascii()
         and 0 < len(channel) <= MAX_CHANNEL_BYTES
         and len(payload) <= MAX_PAYLOAD_BYTES
-        and channel != RESERVED_CHANNEL
+        and channel != GAP_CHANNEL
     ):
         return
     if not channel:
@@ -90,8 +89,8 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         raise error("22023", "channel name too long")
     if _length(session, payload) > MAX_PAYLOAD_BYTES:
         raise error("22023", "payload string too long")
-    if channel == RESERVED_CHANNEL:
-        raise error("42501", f'permission denied to notify on channel "{RESERVED_CHANNEL}"')
+    if channel == GAP_CHANNEL:
+        raise error("42501", f'permission denied to notify on channel "{GAP_CHANNEL}"')
 
 
 def refuse_parameters(statement: Statement) -> None:

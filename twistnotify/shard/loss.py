@@ -13,9 +13,6 @@ from datetime import UTC, datetime
 from twistnotify.pubsub.outbox import Outbox
 from twistnotify.wire.errors import ErrorFields
 
-GAP_CHANNEL = "twistnotify_gap"
-"""Where `listen_loss_policy = notice` announces a loss to whoever LISTENs to it. It exists here only."""
-
 TERMINATED = ErrorFields(
     "FATAL",
     "57P01",

@@ -20,13 +20,14 @@ from twistnotify.config.model import Settings, ShardConfig
 from twistnotify.metrics.counters import ShardCounters
 from twistnotify.pubsub.hub import Hub
 from twistnotify.pubsub.outbox import Outbox
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.shard.backoff import Backoff
 from twistnotify.shard.batches import BatchSender
 from twistnotify.shard.commands import Barrier, CommandQueue, Listen, Unit, Unlisten
 from twistnotify.shard.connection import Notify
 from twistnotify.shard.fence import Fence
 from twistnotify.shard.link import Conninfo, Link
-from twistnotify.shard.loss import GAP_CHANNEL, TERMINATED, WARNED, Losses
+from twistnotify.shard.loss import TERMINATED, WARNED, Losses
 from twistnotify.shard.pump import Pump
 from twistnotify.shard.room import WaitingRoom
 from twistnotify.shard.setup import REPORTED_PARAMETERS
