@@ -215,7 +215,7 @@ def test_an_idle_buffer_holds_no_memory_but_itself() -> None:
     buffer.feed(b"x" + frame(2, b"y"))
     assert len(drained(buffer)) == 2
     held = [getattr(buffer, name) for name in FrameBuffer.__slots__]
-    assert held == [b"", 1_000_004, None, 0, 0]
+    assert held == [b"", 1_000_004, None, 0, 0, True]
     assert sys.getsizeof(buffer) < 120
 
 

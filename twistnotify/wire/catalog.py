@@ -7,7 +7,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeAlias
 
-from twistnotify.wire.authentication import AuthenticationOk
+from twistnotify.wire.authentication import (
+    AUTHENTICATION_REQUEST,
+    AUTHENTICATION_REQUESTS,
+    AUTHENTICATION_RESPONSE,
+    AuthenticationRequest,
+    AuthenticationResponse,
+    PasswordMessage,
+    SASLInitialResponse,
+    SASLResponse,
+    authentication_request,
+)
+from twistnotify.wire.copying import (
+    CopyBothResponse,
+    CopyData,
+    CopyDone,
+    CopyFail,
+    CopyInResponse,
+    CopyOutResponse,
+)
 from twistnotify.wire.errors import ErrorResponse, NoticeResponse
 from twistnotify.wire.extended_query import (
     Bind,
@@ -24,23 +42,45 @@ from twistnotify.wire.extended_query import (
     PortalSuspended,
     Sync,
 )
+from twistnotify.wire.function_call import FunctionCall, FunctionCallResponse
 from twistnotify.wire.notification import NotificationResponse
 from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery, Terminate
 from twistnotify.wire.simple_query import CommandComplete, DataRow, EmptyQueryResponse, Query, RowDescription
 from twistnotify.wire.startup import BackendKeyData, NegotiateProtocolVersion
 from twistnotify.wire.violations import ProtocolViolation
 
-FrontendMessage: TypeAlias = Query | Parse | Bind | Describe | Execute | Close | Flush | Sync | Terminate
+FrontendMessage: TypeAlias = (
+    AuthenticationResponse
+    | Bind
+    | Close
+    | CopyData
+    | CopyDone
+    | CopyFail
+    | Describe
+    | Execute
+    | Flush
+    | FunctionCall
+    | Parse
+    | Query
+    | Sync
+    | Terminate
+)
 
 BackendMessage: TypeAlias = (
-    AuthenticationOk
+    AuthenticationRequest
     | BackendKeyData
     | BindComplete
     | CloseComplete
     | CommandComplete
+    | CopyBothResponse
+    | CopyData
+    | CopyDone
+    | CopyInResponse
+    | CopyOutResponse
     | DataRow
     | EmptyQueryResponse
     | ErrorResponse
+    | FunctionCallResponse
     | NegotiateProtocolVersion
     | NoData
     | NoticeResponse
@@ -53,27 +93,40 @@ BackendMessage: TypeAlias = (
     | RowDescription
 )
 
-_FRONTEND: tuple[type[FrontendMessage], ...] = (
-    Query,
-    Parse,
+FRONTEND_MESSAGES: tuple[type[FrontendMessage], ...] = (
     Bind,
+    Close,
+    CopyData,
+    CopyDone,
+    CopyFail,
     Describe,
     Execute,
-    Close,
     Flush,
+    FunctionCall,
+    Parse,
+    PasswordMessage,
+    Query,
+    SASLInitialResponse,
+    SASLResponse,
     Sync,
     Terminate,
 )
 
-_BACKEND: tuple[type[BackendMessage], ...] = (
-    AuthenticationOk,
+BACKEND_MESSAGES: tuple[type[BackendMessage], ...] = (
+    *AUTHENTICATION_REQUESTS,
     BackendKeyData,
     BindComplete,
     CloseComplete,
     CommandComplete,
+    CopyBothResponse,
+    CopyData,
+    CopyDone,
+    CopyInResponse,
+    CopyOutResponse,
     DataRow,
     EmptyQueryResponse,
     ErrorResponse,
+    FunctionCallResponse,
     NegotiateProtocolVersion,
     NoData,
     NoticeResponse,
@@ -86,13 +139,23 @@ _BACKEND: tuple[type[BackendMessage], ...] = (
     RowDescription,
 )
 
-FRONTEND: Mapping[int, type[FrontendMessage]] = MappingProxyType({m.type: m for m in _FRONTEND})
-BACKEND: Mapping[int, type[BackendMessage]] = MappingProxyType({m.type: m for m in _BACKEND})
+# One message each: the two types of authentication are several messages, which it takes more than the type to tell.
+FRONTEND: Mapping[int, type[FrontendMessage]] = MappingProxyType(
+    {m.type: m for m in FRONTEND_MESSAGES if m.type != AUTHENTICATION_RESPONSE}
+)
+BACKEND: Mapping[int, type[BackendMessage]] = MappingProxyType(
+    {m.type: m for m in BACKEND_MESSAGES if m.type != AUTHENTICATION_REQUEST}
+)
 
 
-def decode_frontend(type: int, body: bytes) -> FrontendMessage:
-    """Return the client's message of a frame; raise ProtocolViolation if the type or the body is none."""
-    message = FRONTEND.get(type)
+def decode_frontend(
+    type: int, body: bytes, response: type[AuthenticationResponse] = PasswordMessage
+) -> FrontendMessage:
+    """Return the client's message of a frame; raise ProtocolViolation if the type or the body is none.
+
+    `response` is what the client was asked for last: the body of type p does not say what it is.
+    """
+    message = response if type == AUTHENTICATION_RESPONSE else FRONTEND.get(type)
     if message is None:
         raise ProtocolViolation(f"invalid frontend message type {type}")
     return message.decode(body)
@@ -100,7 +163,7 @@ def decode_frontend(type: int, body: bytes) -> FrontendMessage:
 
 def decode_backend(type: int, body: bytes, encoding: str = "utf-8") -> BackendMessage:
     """Return the server's message of a frame; raise ProtocolViolation if the type or the body is none."""
-    message = BACKEND.get(type)
+    message = authentication_request(body) if type == AUTHENTICATION_REQUEST else BACKEND.get(type)
     if message is None:
         raise ProtocolViolation(f"invalid backend message type {type}")
     return message.decode(body, encoding)

@@ -25,11 +25,12 @@ _length = Struct(">i").unpack_from
 class FrameBuffer:
     """Buffer what arrives and cut frames from it, one a call, so that the caller may stop in a pipeline.
 
-    `max_message` is the longest body in bytes. An empty buffer holds no memory but its own slots. Beware: an
-    empty buffer is false, as every empty container.
+    `max_message` is the longest body in bytes; a longer one is skipped, unless `skips` is off: then it stays, for
+    someone else (`take`) or to be skipped after all (`skip_frame`). An empty buffer holds no memory but its own slots.
+    Beware: an empty buffer is false, as every empty container.
     """
 
-    __slots__ = ("_data", "_limit", "_more", "_offset", "_skip")
+    __slots__ = ("_data", "_limit", "_more", "_offset", "_skip", "skips")
 
     def __init__(self, max_message: int) -> None:
         self._limit = max_message + 4
@@ -37,6 +38,7 @@ class FrameBuffer:
         self._offset = 0
         self._more: bytearray | None = None
         self._skip = 0
+        self.skips = True
 
     def __len__(self) -> int:
         """Return the number of bytes buffered."""
@@ -80,6 +82,19 @@ class FrameBuffer:
             return None
         return self._next_frame_unless_incomplete()
 
+    def skip_frame(self) -> None:
+        """Skip the frame that was too long."""
+        _, length = _header(self._data, self._offset)
+        self._skip_frame(1 + length)
+
+    def take(self) -> bytes:
+        """Take out everything that has come."""
+        self._holds(len(self))
+        data = self._data[self._offset :]
+        self._data = b""
+        self._offset = 0
+        return data
+
     def next_startup_packet(self) -> bytes | None:
         """Return the next start-up packet without its length, or None until all of it is there.
 
@@ -105,7 +120,8 @@ class FrameBuffer:
         if length < 4:
             raise ProtocolViolation("invalid message length")
         if length > self._limit:
-            self._skip_frame(1 + length)
+            if self.skips:
+                self._skip_frame(1 + length)
             raise MessageTooLong(type, length - 4)
         return self.next_frame() if self._holds(1 + length) else None
 
