@@ -36,7 +36,7 @@ ONE_STATEMENT: list[tuple[str, Statement]] = [
     ("DISCARD TEMP", Other("DISCARD")),
     ("RESET ALL", sql.ResetAll()),
     ("reset all;", sql.ResetAll()),
-    ("RESET search_path", Other("RESET")),
+    ("RESET work_mem", Other("RESET")),
     ("CLOSE ALL", sql.CloseAll()),
     ("CLOSE c", Other("CLOSE")),
     ('CLOSE "all"', Other("CLOSE")),
@@ -59,14 +59,61 @@ ONE_STATEMENT: list[tuple[str, Statement]] = [
     ("SET twistnotify.listen_ack FROM CURRENT", Other("SET")),
     ("SET twistnotify.other = x", Other("SET")),
     ("SET listen_ack = x", Other("SET")),
-    ("SET search_path TO a, b", Other("SET")),
-    ("SET TIME ZONE 'UTC'", Other("SET")),
+    ("SET application_name = 'It''s me'", sql.SetParameter("application_name", "It's me", False)),
+    ("set SESSION Application_Name TO Me", sql.SetParameter("application_name", "me", False)),
+    ('SET LOCAL "TimeZone" TO "Etc/UTC"', sql.SetParameter("timezone", "Etc/UTC", True)),
+    ("SET application_name = ''", sql.SetParameter("application_name", "", False)),
+    ("SET application_name = E'\\x41'", sql.SetParameter("application_name", "A", False)),
+    ("SET application_name = a, b", Other("SET")),
+    ("SET application_name FROM CURRENT", Other("SET")),
+    ("SET application_name TO DEFAULT", sql.SetParameter("application_name", None, False)),
+    ("SET LOCAL lock_timeout = DEFAULT", sql.SetParameter("lock_timeout", None, True)),
+    ("RESET search_path", sql.SetParameter("search_path", None, False)),
+    ("reset Bytea_Output", sql.SetParameter("bytea_output", None, False)),
+    ("SET TIME ZONE 'UTC'", sql.SetParameter("timezone", "UTC", False)),
+    ("SET LOCAL TIME ZONE utc", sql.SetParameter("timezone", "utc", True)),
+    ("SET TIME ZONE LOCAL", sql.SetParameter("timezone", None, False)),
+    ("SET TIME ZONE DEFAULT", sql.SetParameter("timezone", None, False)),
+    ("RESET TIME ZONE", sql.SetParameter("timezone", None, False)),
+    ("SET TIME ZONE -7", Other("SET")),
+    ("SET TIME ZONE 1.5", Other("SET")),
+    ("SET timezone = 0", Other("SET")),
+    ("SET TIME ZONE INTERVAL '-08:00' HOUR TO MINUTE", Other("SET")),
+    ("SET NAMES 'latin1'", sql.SetParameter("client_encoding", "latin1", False)),
+    ("SET NAMES", sql.SetParameter("client_encoding", None, False)),
+    ("SET NAMES DEFAULT", sql.SetParameter("client_encoding", None, False)),
+    ("SET extra_float_digits = -3", sql.SetParameter("extra_float_digits", "-3", False)),
+    ("SET extra_float_digits = 0", sql.SetParameter("extra_float_digits", "0", False)),
+    ("SET statement_timeout TO 1500", sql.SetParameter("statement_timeout", "1500", False)),
+    ("SET statement_timeout TO 1.50", sql.SetParameter("statement_timeout", "1.50", False)),
+    ("SET statement_timeout TO 99999999999", sql.SetParameter("statement_timeout", "99999999999", False)),
+    ("SET lock_timeout TO '5s'", sql.SetParameter("lock_timeout", "5s", False)),
+    (
+        "SET idle_in_transaction_session_timeout TO 0",
+        sql.SetParameter("idle_in_transaction_session_timeout", "0", False),
+    ),
+    ("SET client_min_messages TO WARNING", sql.SetParameter("client_min_messages", "warning", False)),
+    ("SET intervalstyle TO iso_8601", sql.SetParameter("intervalstyle", "iso_8601", False)),
+    ("SET standard_conforming_strings TO on", sql.SetParameter("standard_conforming_strings", "on", False)),
+    ("SET standard_conforming_strings TO TRUE", sql.SetParameter("standard_conforming_strings", "true", False)),
+    ("SET datestyle TO ISO, 'DMY'", sql.SetParameter("datestyle", "iso, DMY", False)),
+    ("SET datestyle = 'iso, dmy'", sql.SetParameter("datestyle", "iso, dmy", False)),
+    ("SET search_path TO a, B", sql.SetParameter("search_path", "a, b", False)),
+    (
+        "SET search_path = \"$user\", 'a, b', \"select\", 'json', X1, 'é', 7",
+        sql.SetParameter("search_path", '"$user", "a, b", "select", "json", x1, "é", 7', False),
+    ),
+    ("SET search_path = ''", sql.SetParameter("search_path", '""', False)),
+    ("SET work_mem = '1MB'", Other("SET")),
+    ("SET SESSION AUTHORIZATION DEFAULT", Other("SET")),
     ("SET TRANSACTION READ ONLY", Other("SET")),
     ("SHOW twistnotify.listen_ack", sql.ShowAcknowledgement("listen_ack")),
     ("show TWISTNOTIFY.NOTIFY_ACK", sql.ShowAcknowledgement("notify_ack")),
     ("SHOW server_version", Other("SHOW")),
     ("SHOW ALL", Other("SHOW")),
-    ("SHOW TIME ZONE", Other("SHOW")),
+    ("SHOW TIME ZONE", sql.ShowParameter("timezone")),
+    ('show "DateStyle"', sql.ShowParameter("datestyle")),
+    ("SHOW search_path", sql.ShowParameter("search_path")),
     ("insert into t values (1)", Other("INSERT")),
     ("/* SELECT */ -- UPDATE\n delete from t", Other("DELETE")),
     ("/* \xe9\u65e5 */ UPDATE t SET a = 1", Other("UPDATE")),
@@ -98,6 +145,34 @@ def test_company_and_length_change_no_statement(text: str, statement: Statement)
     )
     assert parse(f"/*{padding}*/{text}") == (statement,)
     assert parse(f"NOTIFY a, 'x';{text}--{padding}\n; END")[1:] == (statement, sql.Commit(False))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("BEGIN", "BEGIN"),
+        (" begin  Work;\n;", "begin  Work"),
+        ("/*é*/ BEGIN -- é;\n; --", "BEGIN"),
+        (
+            "START TRANSACTION /* é -- */ ISOLATION LEVEL\n SERIALIZABLE,READ ONLY/*;*/;",
+            "START TRANSACTION /* é -- */ ISOLATION LEVEL\n SERIALIZABLE,READ ONLY",
+        ),
+    ],
+)
+def test_a_beginning_keeps_its_text_up_to_its_last_word(text: str, kept: str) -> None:
+    for statement in (parse(text)[0], parse(f"LISTEN é;{text}")[1], parse(f"--{'x' * 1_100}\n{text}")[0]):
+        assert isinstance(statement, sql.Begin)
+        assert statement.text == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [("SET TIME ZONE LOCAL", "SET"), ("SET search_path TO DEFAULT", "SET"), ("RESET search_path", "RESET")],
+)
+def test_a_setting_that_is_reset_says_by_which_word(text: str, tag: str) -> None:
+    (statement,) = parse(text)
+    assert isinstance(statement, sql.SetParameter)
+    assert statement.tag == tag
 
 
 @pytest.mark.parametrize("text", ["", " \t\n\f", ";", " ; ;; ", "-- x", "/* x /* y */ */", "--\n;/**/;", ";" * 5_000])

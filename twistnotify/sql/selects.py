@@ -19,6 +19,7 @@ from twistnotify.sql.statements import (
     Constant,
     ListeningChannels,
     Parameter,
+    SignalBackend,
     Statement,
 )
 
@@ -55,6 +56,7 @@ _WITHOUT_ARGUMENTS: dict[str, Callable[[str], Statement]] = {
     "pg_backend_pid": BackendPid,
     "pg_listening_channels": ListeningChannels,
 }
+_SIGNALS = frozenset(("pg_cancel_backend", "pg_terminate_backend"))
 
 
 class _NotPlainError(Exception):
@@ -88,7 +90,7 @@ def _from_function(target: Any, sources: tuple[Any, ...]) -> Statement | None:
 def _call(call: Any, alias: str | None) -> Statement | None:
     if (name := _name(call)) is None:
         return None
-    arguments = call.args or ()
+    arguments: tuple[Any, ...] = call.args or ()
     if name == "pg_notify" and len(arguments) == 2:
         try:
             channel, payload = map(_argument, arguments)
@@ -97,7 +99,16 @@ def _call(call: Any, alias: str | None) -> Statement | None:
         return CallNotify(channel, payload, alias or name)
     if name in _WITHOUT_ARGUMENTS and not arguments:
         return _WITHOUT_ARGUMENTS[name](alias or name)
+    if name in _SIGNALS and len(arguments) == 1:
+        return _signal(name, arguments[0], alias or name)
     return None
+
+
+def _signal(function: str, argument: Any, column: str) -> Statement | None:
+    if not isinstance(argument, ast.A_Const) or not isinstance(argument.val, ast.Integer):
+        return None
+    pid = argument.val.ival or 0
+    return SignalBackend(function, pid, column) if pid > 0 else None
 
 
 def _name(call: Any) -> str | None:

@@ -6,7 +6,24 @@ by PostgreSQL. Channel names are as PostgreSQL holds them: folded, unescaped, at
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+PARAMETERS = (
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "IntervalStyle",
+    "TimeZone",
+    "extra_float_digits",
+    "search_path",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "client_min_messages",
+    "bytea_output",
+    "standard_conforming_strings",
+)
+"""The settings that SetParameter and ShowParameter name, in PostgreSQL's spelling, which is that of SHOW's column."""
 
 
 class SqlSyntaxError(Exception):
@@ -53,9 +70,13 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Open a transaction block; `tag` is BEGIN or START TRANSACTION. Its options are not kept."""
+    """Open a transaction block; `tag` is BEGIN or START TRANSACTION.
+
+    `text` is the statement as the client wrote it, with its options and without what follows its last word.
+    """
 
     tag: str
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +171,18 @@ class AdvisoryUnlockAll:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalBackend:
+    """Select pg_terminate_backend(pid) or pg_cancel_backend(pid), which `function` tells, as the column `column`.
+
+    `pid` is a positive int4.
+    """
+
+    function: str
+    pid: int
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
 class DiscardAll:
     """Reset the session: DISCARD ALL."""
 
@@ -202,6 +235,26 @@ class ShowAcknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class SetParameter:
+    """Set one of PARAMETERS, for the transaction only where `local`; None resets it. `tag` is SET or RESET.
+
+    `name` is lower-cased. `value` is the text that PostgreSQL makes of the arguments, and is not judged here.
+    """
+
+    name: str
+    value: str | None
+    local: bool
+    tag: str = field(default="SET", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ShowParameter:
+    """Show one of PARAMETERS; `name` is lower-cased."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Other:
     """Stand for any other statement; `word` is its first keyword in upper case, for messages."""
 
@@ -224,6 +277,7 @@ Statement = (
     | BackendPid
     | Constant
     | AdvisoryUnlockAll
+    | SignalBackend
     | DiscardAll
     | ResetAll
     | CloseAll
@@ -232,6 +286,8 @@ Statement = (
     | DoBlock
     | SetAcknowledgement
     | ShowAcknowledgement
+    | SetParameter
+    | ShowParameter
     | Other
 )
 """Any statement that `twistnotify.sql.parse.parse` returns."""
