@@ -3,7 +3,7 @@
 import pytest
 
 from twistnotify.config.loader import load
-from twistnotify.config.model import Config, DatabaseConfig, Settings, ShardConfig
+from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settings, ShardConfig
 
 ONE_DATABASE = "\n[databases]\nd = host=h\n"
 
@@ -26,6 +26,7 @@ def test_settings_that_are_not_in_the_file_are_at_their_defaults() -> None:
         ("listen_addr = ::", "::"),
         ("listen_port=0", 0),
         ("max_listen_query_size = 64kB", 65536),
+        ("max_packet_size = 16 MB", 16 * 1024**2),
         ("client_queue_hard_limit = 100000", 100000),
         ("fanout_slice = 2 ms", 0.002),
         ("fanout_slice = 0.02", 0.02),
@@ -68,7 +69,8 @@ def test_database_without_shards_is_its_own_shard() -> None:
     config = databases_of("d = host=h port=5432 user=u password='it''s'")
     conninfo = (("host", "h"), ("port", "5432"), ("user", "u"), ("password", "it's"), ("dbname", "d"))
     shard = ShardConfig("d", conninfo, None)
-    assert config.databases["d"] == DatabaseConfig("d", (shard,), "immediate", "immediate")
+    relay = RelayConfig(conninfo, None, "d", 0.0)
+    assert config.databases["d"] == DatabaseConfig("d", (shard,), "immediate", "immediate", relay)
     assert config.shards == {"d": shard}
     assert config.shards["d"] is config.databases["d"].shards[0]
 

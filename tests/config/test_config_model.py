@@ -6,12 +6,12 @@ import typing
 import pytest
 
 from twistnotify.config.loader import load
-from twistnotify.config.model import Settings, ShardConfig
+from twistnotify.config.model import DatabaseConfig, RelayConfig, Settings, ShardConfig
 from twistnotify.config.options import OPTIONS, default_of
 
 TWO_DATABASES = """
 [databases]
-app = shards=a,b listen_ack=confirmed
+app = host=3 password=hunter2 shards=a,b listen_ack=confirmed
 audit = shards=b notify_ack=committed
 [shards]
 a = host=1 dbname=d password=hunter2
@@ -54,14 +54,28 @@ def test_mappings_are_read_only() -> None:
 
 def test_password_is_in_the_value_but_in_no_repr() -> None:
     config = load(TWO_DATABASES, "x.ini")
-    assert ("password", "hunter2") in config.shards["a"].conninfo
-    for value in (config, config.databases, config.databases["app"], config.shards["a"], config.shards):
+    app, a = config.databases["app"], config.shards["a"]
+    assert app.relay
+    assert ("password", "hunter2") in a.conninfo
+    assert ("password", "hunter2") in app.relay.conninfo
+    for value in (config, config.databases, app, app.relay, a, config.shards):
         assert "hunter2" not in f"{value!r} {value!s} {value}"
 
 
 def test_repr_of_a_shard_shows_the_rest() -> None:
     shard = ShardConfig("a", (("host", "h"), ("password", "hunter2")), None)
     assert repr(shard) == ("ShardConfig(name='a', conninfo=(('host', 'h'), ('password', '***')), embedded=None)")
+
+
+def test_repr_of_a_relay_shows_the_rest() -> None:
+    relay = RelayConfig((("host", "h"), ("password", "hunter2")), None, "a", 1.5)
+    assert repr(relay) == (
+        "RelayConfig(conninfo=(('host', 'h'), ('password', '***')), embedded=None, shard='a', idle_timeout=1.5)"
+    )
+
+
+def test_database_by_itself_has_no_relay() -> None:
+    assert DatabaseConfig("d", (), "immediate", "immediate").relay is None
 
 
 def test_shards_are_equal_by_value() -> None:

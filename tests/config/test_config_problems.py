@@ -16,6 +16,7 @@ ONLY_TRUST = (
     "something that authenticates"
 )
 NEEDS_QUOTES = "is not keyword=value (a value with blanks needs single quotes)"
+NOWHERE = "has no effect: beside shards, host or hostaddr says where to relay to"
 BAD_NAME = "a name is 1 to 63 letters, digits and characters of _ . $ -"
 
 # Text, and what is said about it: line, section, key, message.
@@ -87,6 +88,10 @@ BAD_FILES: list[tuple[str, Sequence[Said]]] = [
     (
         "[twistnotify]\nserver_login_retry = 9\nserver_login_retry_max = 99999\n" + DATABASE,
         [(3, "twistnotify", "server_login_retry_max", '"99999" is not between 0.001 and 86400 seconds')],
+    ),
+    (
+        "[twistnotify]\nmax_packet_size = 512 kB\n" + DATABASE,
+        [(2, "twistnotify", "max_packet_size", '"512 kB" is not between 1 MB and 1 GB')],
     ),
     (
         "[twistnotify]\nlisten_ack = committed\n" + DATABASE,
@@ -203,7 +208,64 @@ BAD_FILES: list[tuple[str, Sequence[Said]]] = [
             f"[databases]\nd = shards=a\n[shards]\na = {word}=x\n",
             [(4, "shards", "a", f"{word} belongs on a line of [databases]")],
         )
-        for word in ("shards", "embedded", "listen_ack", "notify_ack")
+        for word in ("shards", "relay", "relay_shard", "relay_idle_timeout", "listen_ack", "notify_ack", "embedded")
+    ),
+    # The relay.
+    (
+        "[databases]\nd = host=h relay=maybe relay_shard='' relay_idle_timeout=-1\n",
+        [
+            (2, "databases", "d", "the value of relay is not one of 1, on, yes, true, 0, off, no, false"),
+            (2, "databases", "d", "the value of relay_shard is empty"),
+            (
+                2,
+                "databases",
+                "d",
+                'the value of relay_idle_timeout is not a duration in seconds (such as "5", "0.2" or "5 ms")',
+            ),
+        ],
+    ),
+    (
+        "[databases]\nd = host=h relay_idle_timeout=86401\n",
+        [(2, "databases", "d", "the value of relay_idle_timeout is not between 0 and 86400 seconds")],
+    ),
+    (
+        "[databases]\nd = host=h shards=app0 relay_shard=app1\n[shards]\napp0 = host=1\n",
+        [(2, "databases", "d", 'relay_shard is not a shard of this database; did you mean "app0"?')],
+    ),
+    (
+        "[databases]\nd = host=h relay_shard=a\ne = shards=a\n[shards]\na = host=1\n",
+        [(2, "databases", "d", "relay_shard is not a shard of this database")],
+    ),
+    (
+        "[databases]\nd = host=h relay=off relay_shard=d relay_idle_timeout=5\n",
+        [
+            (2, "databases", "d", "relay_shard has no effect where relay is off"),
+            (2, "databases", "d", "relay_idle_timeout has no effect where relay is off"),
+        ],
+    ),
+    (
+        "[databases]\nd = shards=a relay=off relay_shard=a\n[shards]\na = host=1\n",
+        [(2, "databases", "d", "relay_shard has no effect where relay is off")],
+    ),
+    *(
+        (
+            f"[databases]\nd = port=1 shards=a {word}={value}\n[shards]\na = host=1\n",
+            [(2, "databases", "d", f"{word} {NOWHERE}")],
+        )
+        for word, value in (("relay", "on"), ("relay_shard", "a"), ("relay_idle_timeout", "5"))
+    ),
+    # What relay_shard should be is not known where shards= is wrong.
+    (
+        "[databases]\nd = host=h sharsd=a relay_shard=a\n[shards]\na = host=1\n",
+        [(2, "databases", "d", 'unknown keyword "sharsd"; did you mean "shards"?')],
+    ),
+    (
+        "[databases]\nd = host=h shards=a relay_shard=a\n",
+        [(2, "databases", "d", 'shard "a" is not in [shards]')],
+    ),
+    (
+        "[databases]\nd = shards=a embedded=x relay=on\n[shards]\na = host=h\n",
+        [(2, "databases", "d", "embedded and shards exclude each other")],
     ),
     # A line that is broken may have used the shard.
     (
@@ -334,7 +396,9 @@ def test_password_is_never_in_a_message(frame: str, line: str) -> None:
 
 
 def test_value_of_a_connection_line_is_never_in_a_message() -> None:
-    for keyword in ("port", "sslmode", "target_session_attrs", "listen_ack", "notify_ack", "zzz"):
+    connections = ("port", "sslmode", "target_session_attrs", "zzz")
+    own = ("listen_ack", "notify_ack", "relay", "relay_shard", "relay_idle_timeout")
+    for keyword in connections + own:
         assert "hunter2" not in str(problems_of(f"[databases]\nd = {keyword}=hunter2\n"))
 
 

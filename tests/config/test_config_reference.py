@@ -1,7 +1,9 @@
 """The configuration page: made from the tables, with every row in it."""
 
+import re
 from pathlib import Path
 
+from twistnotify.config.loader import load
 from twistnotify.config.options import DATABASE_KEYWORDS, OPTIONS, REFUSED_KEYWORDS
 from twistnotify.config.reference import render_markdown
 
@@ -22,6 +24,13 @@ def test_every_setting_is_a_row() -> None:
 def test_every_keyword_is_a_row() -> None:
     for keyword in DATABASE_KEYWORDS:
         assert f"| `{keyword.name}` | {keyword.kind.describe()} | {keyword.doc} |\n" in render_markdown()
+
+
+def test_examples_of_databases_work() -> None:
+    examples = re.findall(r"(?m)^    (\w+ = host=.*)$", render_markdown())
+    text = "\n".join(["[databases]", *examples, "[shards]", "app0 = host=10.0.0.1", "app1 = host=10.0.0.2"])
+    small, app = load(text, "x.ini").databases.values()
+    assert (small.relay and small.relay.shard, app.relay and app.relay.shard) == ("small", "app0")
 
 
 def test_refused_keywords_are_told() -> None:

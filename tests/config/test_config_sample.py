@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from twistnotify.config.loader import load
-from twistnotify.config.model import Settings, ShardConfig
-from twistnotify.config.options import OPTIONS
+from twistnotify.config.model import RelayConfig, Settings, ShardConfig
+from twistnotify.config.options import OPTIONS, OWN_KEYWORDS
 from twistnotify.config.sample import render_default
 
 SHIPPED = Path(__file__).parents[2] / "etc" / "config.ini"
@@ -22,9 +22,10 @@ def test_shipped_file_loads_with_every_setting_at_its_default() -> None:
 
 def test_shipped_file_has_one_embedded_database() -> None:
     config = load(render_default(), "etc/config.ini")
-    shard = ShardConfig("postgres", (("dbname", "postgres"), ("user", "postgres")), "var/postgres")
+    conninfo = (("dbname", "postgres"), ("user", "postgres"))
     assert list(config.databases) == ["postgres"]
-    assert config.databases["postgres"].shards == (shard,)
+    assert config.databases["postgres"].shards == (ShardConfig("postgres", conninfo, "var/postgres"),)
+    assert config.databases["postgres"].relay == RelayConfig(conninfo, "var/postgres", "postgres", 0.0)
 
 
 def test_defaults_in_comments_are_true() -> None:
@@ -40,11 +41,18 @@ def test_examples_in_comments_work() -> None:
     assert [shard.name for shard in config.databases["app"].shards] == ["app0", "app1"]
     assert config.databases["audit"].shards[0] is config.databases["app"].shards[1]
     assert ("password", "it's a secret") in config.shards["small"].conninfo
+    relays = {name: database.relay and database.relay.shard for name, database in config.databases.items()}
+    assert relays == {"postgres": "postgres", "small": "small", "app": "app0", "audit": None}
+    assert config.databases["audit"].relay is None
 
 
 def test_address_port_and_authentication_are_written_out() -> None:
     lines = render_default().splitlines()
     assert {"listen_addr = 127.0.0.1", "listen_port = 6433", "auth_type = trust"} <= set(lines)
+
+
+def test_every_keyword_of_a_database_is_named() -> None:
+    assert all(f"{keyword.name}=" in render_default() for keyword in OWN_KEYWORDS)
 
 
 def test_every_setting_has_its_doc_above_it() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .connections import build, check_lines, read_lines
+from .connections import read_lines
+from .databases import build, check_lines
 from .lines import Entry, Section, read_sections
 from .model import Config, Settings
 from .options import DATABASE_KEYWORDS, OPTIONS, SHARD_KEYWORDS, Option

@@ -29,6 +29,7 @@ class Settings:
     client_login_timeout: float = _default("client_login_timeout")
     auth_type: str = _default("auth_type")
     max_listen_query_size: int = _default("max_listen_query_size")
+    max_packet_size: int = _default("max_packet_size")
     server_connect_timeout: float = _default("server_connect_timeout")
     server_login_retry: float = _default("server_login_retry")
     server_login_retry_max: float = _default("server_login_retry_max")
@@ -64,18 +65,45 @@ class ShardConfig:
     embedded: str | None
 
     def __repr__(self) -> str:
-        shown = tuple((word, "***" if word == "password" else value) for word, value in self.conninfo)
+        shown = _without_password(self.conninfo)
         return f"ShardConfig(name={self.name!r}, conninfo={shown!r}, embedded={self.embedded!r})"
 
 
 @dataclass(frozen=True, slots=True)
+class RelayConfig:
+    """Say how an upstream session of the relay is made: libpq keywords, or the folder of an embedded PostgreSQL.
+
+    `shard` names the shard of the database whose PostgreSQL this is, as far as that is known. A session is given back
+    after `idle_timeout` seconds, 0 is never. `conninfo` is in the order of the file; its password is not in `repr()`.
+    """
+
+    conninfo: tuple[tuple[str, str], ...]
+    embedded: str | None
+    shard: str | None
+    idle_timeout: float
+
+    def __repr__(self) -> str:
+        shown = _without_password(self.conninfo)
+        where = f"conninfo={shown!r}, embedded={self.embedded!r}, shard={self.shard!r}"
+        return f"RelayConfig({where}, idle_timeout={self.idle_timeout!r})"
+
+
+def _without_password(conninfo: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((word, "***" if word == "password" else value) for word, value in conninfo)
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    """Describe what clients connect to; a channel's shard is `shards[router(channel)]`."""
+    """Describe what clients connect to; a channel's shard is `shards[router(channel)]`.
+
+    `relay` says where other SQL goes; None refuses it.
+    """
 
     name: str
     shards: tuple[ShardConfig, ...]
     listen_ack: str
     notify_ack: str
+    relay: RelayConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,10 +68,15 @@ OPTIONS: tuple[Option, ...] = (
         "stay on loopback or behind something that authenticates.", shipped=True),
     # A NOTIFY with the largest payload (7999 bytes) has to fit, every one of its bytes a doubled quote.
     Option("max_listen_query_size", Size(16 * _KB, _GB), "1 MB",
-        "Largest message of a client that is taken in. A NOTIFY with the largest payload can need 16 kB."),
+        "Largest message of a client that is examined for LISTEN, UNLISTEN and NOTIFY. A larger one is relayed "
+        "unexamined; where the relay is off it is refused (54000). A NOTIFY with the largest payload can need "
+        "16 kB."),
+    Option("max_packet_size", Size(_MB, _GB), "1 GB",
+        "Largest message that a client may send through the relay, which streams it and never holds it as a "
+        "whole. Beyond it the client is disconnected (08P01)."),
     Option("server_connect_timeout", Duration(_MS, _DAY), "10",
         "Time a LISTEN connection has to become usable: connecting, logging in and the first LISTENs "
-        "together."),
+        "together. An upstream session of the relay has as long to be ready."),
     Option("server_login_retry", Duration(_MS, _DAY), "0.2",
         "First pause before a shard is connected to again. It doubles with every failure, with jitter, for "
         "ever."),
@@ -139,7 +144,7 @@ LIBPQ_KEYWORDS: tuple[Keyword, ...] = (
     Keyword("hostaddr", Text(), "Address, where no name is to be looked up; several with commas."),
     Keyword("port", Ports(), "Port of the server."),
     Keyword("dbname", Text(), "Database; on a line of [databases] its name there is the default."),
-    Keyword("user", Text(), "User that listens and notifies."),
+    Keyword("user", Text(), "User that listens and notifies; the relay's too, whose default is the client's own."),
     Keyword("password", Text(), "Password of the user; it is never shown or logged."),
     Keyword("passfile", Text(), "File with the password."),
     Keyword("sslmode", Choice(_SSL_MODES), "Whether TLS is used and what is checked."),
@@ -155,10 +160,22 @@ LIBPQ_KEYWORDS: tuple[Keyword, ...] = (
     Keyword("gssencmode", Choice(_THREE_MODES), "Whether GSSAPI encryption is used."),
 )
 
+RELAY_IDLE_TIMEOUT = Duration(0, _DAY)
+
 OWN_KEYWORDS: tuple[Keyword, ...] = (
     Keyword("shards", Names(),
         "Shards of this database, by their names in [shards]. A channel belongs to the one at the place "
         "(from 0) that is its partition hash modulo their number, so the order matters."),
+    Keyword("relay", Boolean(),
+        "Whether other SQL is relayed; where it is not, it is refused (0A000). On by default, but for a line with "
+        "shards and neither host nor hostaddr: that is no place to relay to, and on is an error there."),
+    Keyword("relay_shard", Text(),
+        "The shard of this database whose PostgreSQL the relay reaches, whatever its address looks like: for a "
+        "PgBouncer in front of it. By default the first of the shards with literally the same host, hostaddr, port "
+        "and dbname, if there is one."),
+    Keyword("relay_idle_timeout", RELAY_IDLE_TIMEOUT,
+        "Time after which a client's upstream session is given back, if it is idle outside a transaction and "
+        "provably has no state of its own. 0, the default, is never."),
     Keyword("listen_ack", Choice(("immediate", "confirmed")),
         "As the setting, for this database."),
     Keyword("notify_ack", Choice(("immediate", "committed")),

@@ -31,16 +31,28 @@ The server reads one INI file, `etc/config.ini` in a checkout. It has the sectio
 
     name = keyword=value keyword=value ...
 
-A line names a database that clients can connect to, and there has to be at least one. A name has 1 to 63
-letters, digits and characters of `_ . $ -`; {reserved} are reserved for the console. A value with blanks
-stands in single quotes, where a quote is doubled (`'it''s'`) or has a backslash in front of it (`'it\\'s'`);
-a backslash takes the next character as it is, outside of quotes too.
+A line names a database that clients can connect to, and says where it is: all SQL that twistnotify does not
+serve itself is relayed there (`relay`), over an upstream session that the client has for itself. There has to
+be at least one line.
+
+    small = host=10.0.0.9 user=app
+    app = host=127.0.0.1 port=6432 user=app shards=app0,app1 relay_shard=app0
+
+Of `small`, everything goes to one PostgreSQL. The channels of `app` are spread over two, and its other SQL
+goes to a PgBouncer in front of the first of them.
+
+A name has 1 to 63 letters, digits and characters of `_ . $ -`, and
+{reserved} are reserved for the console. A value with blanks stands in single
+quotes, where a quote is doubled (`'it''s'`) or has a backslash in front of it (`'it\\'s'`); a backslash takes
+the next character as it is, outside of quotes too.
 
 {own}
 
-The other keywords are libpq's and say where the LISTEN connection goes. A database without `shards=` is its
-own single shard, of the same name. Beside `shards=` they are checked, but nothing uses them yet: only the
-lines of `[shards]` are connected to.
+The other keywords are libpq's and say where the relay goes. A database without `shards=` is its own single
+shard, of the same name, and its LISTEN connection goes there too; with `shards=` the LISTEN connections go
+where the lines of `[shards]` say. The relay reads host, hostaddr, port, dbname, user, password, sslmode and
+sslrootcert, a LISTEN connection reads them all. While clients are not asked who they are (`auth_type`),
+whoever can connect runs other SQL as the line's user; `relay=off` keeps it refused.
 
 {libpq}
 

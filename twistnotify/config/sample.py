@@ -21,14 +21,16 @@ _TOP = """\
 """
 
 _CONNECTIONS = """
-;; What clients connect to: name = libpq keywords, and shards=, listen_ack=, notify_ack=, embedded=.
+;; What clients connect to, and where the SQL goes that is not served here: name = libpq keywords,
+;; and shards=, relay=, relay_shard=, relay_idle_timeout=, listen_ack=, notify_ack=, embedded=.
 ;; A value with blanks stands in single quotes. A line without shards= is its own single shard.
 [databases]
 postgres = embedded=var/postgres dbname=postgres user=postgres
 ;; A database on a server of its own.
-;small = host=10.0.0.9 user=tn_listen password='it''s a secret'
-;; A database whose channels are spread over two servers, and one that shares the second of them.
-;app = shards=app0,app1 listen_ack=confirmed
+;small = host=10.0.0.9 user=app password='it''s a secret'
+;; One whose channels are spread over two servers; other SQL goes to the PgBouncer of the first.
+;app = host=10.0.0.1 port=6432 shards=app0,app1 relay_shard=app0 listen_ack=confirmed
+;; One that shares the second of them and has no place to relay to: other SQL is refused.
 ;audit = shards=app1 notify_ack=committed
 
 ;; One PostgreSQL primary a line (libpq keywords, host lists included), never a transaction pooler.
