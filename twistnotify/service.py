@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from typing_extensions import override
 
-from twistnotify.config.model import Config, Settings, ShardConfig
+from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settings, ShardConfig
+from twistnotify.relay.upstream import Relay
 from twistnotify.server.database import Database
 from twistnotify.server.factory import ClientFactory
 from twistnotify.server.flush import FlushList
@@ -51,7 +52,7 @@ class Server(MultiService):
             shard.setServiceParent(self)
             self.shards[name] = shard
         self.databases = {
-            name: Database(database, [self.shards[shard.name] for shard in database.shards])
+            name: Database(database, [self.shards[shard.name] for shard in database.shards], self._relay(database))
             for name, database in config.databases.items()
         }
         self.factory = ClientFactory(reactor, self.settings, self.databases, flush_list, random, os.urandom)
@@ -84,7 +85,12 @@ class Server(MultiService):
         stopped: Deferred[Any] = super().stopService()
         return stopped
 
-    def _conninfo(self, config: ShardConfig) -> Conninfo:
+    def _relay(self, config: DatabaseConfig) -> Relay | None:
+        if config.relay is None:
+            return None
+        return Relay(self._reactor, config.name, self._conninfo(config.relay), self.settings, os.urandom)
+
+    def _conninfo(self, config: ShardConfig | RelayConfig) -> Conninfo:
         keywords = dict(config.conninfo)
         if config.embedded is None:
             return lambda: succeed(dict(keywords))

@@ -11,6 +11,7 @@ import psycopg2.errors
 import pytest
 from support.clients import eventually, hear, listen, run
 from support.fixtures import StartServer
+from support.postgres import PostgresServer
 from support.process import TwistnotifyProcess
 from support.raw import RawClient, error_of, is_admitted, names
 
@@ -130,29 +131,34 @@ def test_a_name_of_more_than_63_bytes_is_cut_at_a_character(server: TwistnotifyP
         assert (error.sqlstate, error.message) == ("22023", "channel name too long")
 
 
-@pytest.mark.usefixtures("undisturbed")
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "CREATE TABLE t (id int)",
-        "SELECT * FROM pg_class",
-        "INSERT INTO t VALUES (1)",
-        "COPY t FROM STDIN",
-        "SELECT pg_notify('a', 'x'), 1",
-        "WITH n AS (SELECT pg_notify('a', 'x')) SELECT 1",
-        "DO $$BEGIN PERFORM pg_notify('a', 'x'); END$$",
-    ],
+OTHER_SQL = (
+    "CREATE TABLE t (id int)",
+    "SELECT * FROM pg_class",
+    "INSERT INTO t VALUES (1)",
+    "COPY t FROM STDIN",
+    "SELECT pg_notify('a', 'x'), 1",
+    "WITH n AS (SELECT pg_notify('a', 'x')) SELECT 1",
+    "DO $$BEGIN PERFORM pg_notify('a', 'x'); END$$",
+    "SET work_mem = '1MB'",
+    "SET statement_timeout = 'often'",
+    "SHOW work_mem",
 )
-def test_other_sql_is_refused_and_the_session_goes_on(server: TwistnotifyProcess, sql: str) -> None:
+
+
+def test_without_a_relay_other_sql_is_refused_and_the_session_goes_on(
+    postgres: PostgresServer, start_server: StartServer
+) -> None:
+    server = start_server(databases={"postgres": f"{postgres.dsn()} relay=off"})
     with RawClient(server.port) as client:
         client.query("LISTEN a")
-        answer = client.query(sql)
-        assert error_of(answer).sqlstate == "0A000"
-        assert error_of(answer).hint
-        assert names(answer)[-1] == "ready I"
-        client.send(Parse(b"", sql.encode(), ()), Bind(b"", b"", (), (), ()), Execute(b"", 0), Sync())
-        assert error_of(client.until_ready()).sqlstate == "0A000"
-        assert names(client.query("NOTIFY a, 'y'")) == ["NOTIFY", "a: y", "ready I"]
+        for sql in OTHER_SQL:
+            answer = client.query(sql)
+            assert error_of(answer).sqlstate == "0A000", sql
+            assert error_of(answer).hint
+            assert names(answer)[-1] == "ready I"
+            client.send(Parse(b"", sql.encode(), ()), Bind(b"", b"", (), (), ()), Execute(b"", 0), Sync())
+            assert error_of(client.until_ready()).sqlstate == "0A000", sql
+            assert names(client.query("NOTIFY a, 'y'")) == ["NOTIFY", "a: y", "ready I"]
 
 
 @pytest.mark.usefixtures("undisturbed")
@@ -165,11 +171,21 @@ def test_bytes_that_are_no_utf8_are_an_error(server: TwistnotifyProcess) -> None
         assert names(client.until_ready()) == ["NOTIFY", "ready I"]
 
 
-def test_a_message_over_the_limit_is_an_error_and_the_next_is_served(start_server: StartServer) -> None:
-    server = start_server(max_listen_query_size="16 kB")
+def test_without_a_relay_a_message_over_the_limit_is_an_error_and_the_next_is_served(
+    postgres: PostgresServer, start_server: StartServer
+) -> None:
+    server = start_server(max_listen_query_size="16 kB", databases={"postgres": f"{postgres.dsn()} relay=off"})
     with RawClient(server.port) as client:
         client.send(Query(b"NOTIFY a, '" + b"x" * 100_000 + b"'"), Query(b"SELECT 1"))
         assert error_of(client.until_ready()).sqlstate == "54000"
+        assert names(client.until_ready())[-1] == "ready I"
+
+
+def test_a_message_over_the_limit_is_relayed_unread_and_the_next_is_served(start_server: StartServer) -> None:
+    server = start_server(max_listen_query_size="16 kB")
+    with RawClient(server.port) as client:
+        client.send(Query(b"NOTIFY a, '" + b"x" * 100_000 + b"'"), Query(b"SELECT 1"))
+        assert error_of(client.until_ready()).sqlstate == "22023"
         assert names(client.until_ready())[-1] == "ready I"
 
 

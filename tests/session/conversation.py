@@ -10,7 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, Effect, GiveUp, Ready, Reserve
+from twistnotify.session.actions import (
+    Action,
+    Admit,
+    Attach,
+    Cancel,
+    Close,
+    Commit,
+    Effect,
+    Enlist,
+    Fence,
+    Gate,
+    GiveUp,
+    Ready,
+    Recode,
+    Reserve,
+    Signal,
+    Withdraw,
+)
 from twistnotify.session.login import Admission
 from twistnotify.session.session import Limits, Session
 from twistnotify.sql.statements import Listen, Notify, Unlisten
@@ -129,10 +146,13 @@ class Conversation:
         self.session.replies.clear()
 
     def _note_frames(self, data: bytes) -> None:
+        self._cut(data)
+        assert not len(self._frames), "half a reply"
+
+    def _cut(self, data: bytes) -> None:
         self._frames.feed(data)
         while (frame := self._frames.next_frame()) is not None:
             self.lines.append(shown(decode_backend(*frame, self.codec)))
-        assert not len(self._frames), "half a reply"
 
 
 def logged_in(
@@ -211,6 +231,20 @@ def shown_action(action: Action) -> str:
             return "ready"
         case Cancel(pid, secret):
             return f"cancel {pid} {secret!r}"
+        case Attach():
+            return "attach"
+        case Enlist(channels):
+            return f"enlist {', '.join(channels)}"
+        case Withdraw(channels):
+            return f"withdraw {', '.join(channels)}"
+        case Gate():
+            return "gate"
+        case Fence():
+            return "fence"
+        case Signal(function, pid):
+            return f"{function} {pid}"
+        case Recode():
+            return "recode"
         case Close(reason):
             return f"close: {reason}"
 

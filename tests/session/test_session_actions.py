@@ -6,17 +6,41 @@ from typing import get_args
 import pytest
 from conversation import PID, SECRET
 
-from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, GiveUp, Ready, Reserve
+from twistnotify.session.actions import (
+    Action,
+    Admit,
+    Attach,
+    Cancel,
+    Close,
+    Commit,
+    Enlist,
+    Fence,
+    Gate,
+    GiveUp,
+    Ready,
+    Recode,
+    Replay,
+    Reserve,
+    Signal,
+    Withdraw,
+)
 from twistnotify.sql.statements import Listen
 
 ACTIONS = [
-    Admit("app", "alice"),
+    Admit("app", "alice", 32),
+    Attach((Replay(b"Q", (b"Z",)),)),
     Cancel(PID, SECRET),
     Close("client"),
     Commit((Listen("a"),)),
+    Enlist(("a",)),
+    Fence(),
+    Gate(),
     GiveUp(),
     Ready(),
+    Recode(),
     Reserve("a"),
+    Signal("pg_cancel_backend", PID),
+    Withdraw(("a",)),
 ]
 
 

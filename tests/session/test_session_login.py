@@ -65,7 +65,7 @@ def test_encryption_is_declined_once(request_: SSLRequest | GSSENCRequest) -> No
     code = {SSLRequest: "1234.5679", GSSENCRequest: "1234.5680"}[type(request_)]
     assert conversation.say(request_) == [DECLINED]
     assert conversation.say(request_) == [
-        f"FATAL 0A000 unsupported frontend protocol {code}: server supports 3.0 to 3.0",
+        f"FATAL 0A000 unsupported frontend protocol {code}: server supports 3.0 to 3.2",
         "close: login",
     ]
 
@@ -101,11 +101,17 @@ def test_a_cancel_request_without_a_whole_key_is_refused() -> None:
 
 
 def test_a_newer_minor_protocol_is_negotiated_down_before_everything_else() -> None:
-    assert start_up(PROTOCOL_3_2, user="alice") == [
-        "NegotiateProtocolVersion 0x30000",
+    assert start_up(PROTOCOL_3_2 + 1, user="alice") == [
+        "NegotiateProtocolVersion 0x30002",
         "admit alice to alice",
         *WELCOME,
     ]
+
+
+@pytest.mark.parametrize(("version", "length"), [(PROTOCOL_3_0, 4), (PROTOCOL_3_0 + 1, 4), (PROTOCOL_3_2, 32)])
+def test_a_key_to_cancel_with_is_as_long_as_the_protocol_has_it(version: int, length: int) -> None:
+    assert start_up(version, user="alice") == ["admit alice to alice", *WELCOME]
+    assert identify(StartupMessage(version, {"user": "alice"}).encode()[4:]).key_length == length
 
 
 def test_protocol_options_are_listed_back_in_their_order_and_are_no_settings() -> None:
@@ -120,14 +126,14 @@ def test_protocol_options_are_listed_back_in_their_order_and_are_no_settings() -
 def test_another_major_protocol_is_refused(version: str) -> None:
     major, minor = map(int, version.split("."))
     assert start_up(major << 16 | minor) == [
-        f"FATAL 0A000 unsupported frontend protocol {version}: server supports 3.0 to 3.0",
+        f"FATAL 0A000 unsupported frontend protocol {version}: server supports 3.0 to 3.2",
         "close: login",
     ]
 
 
 @pytest.mark.parametrize("version", ["2.0", "1.0", "0.0"])
 def test_a_client_of_before_2003_is_refused_in_its_own_format(version: str) -> None:
-    answer = f"{ANCIENT.decode()}  unsupported frontend protocol {version}: server supports 3.0 to 3.0\n\0"
+    answer = f"{ANCIENT.decode()}  unsupported frontend protocol {version}: server supports 3.0 to 3.2\n\0"
     assert start_up(int(version[0]) << 16) == [answer, "close: protocol"]
 
 

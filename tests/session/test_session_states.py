@@ -113,6 +113,8 @@ STEPS = {
     Step.ADMITTED: {Phase.LOGIN: Phase.COMMANDS},
     Step.FAILED_IN_PIPELINE: {Phase.COMMANDS: Phase.SKIPPING},
     Step.SYNC: {Phase.COMMANDS: Phase.COMMANDS, Phase.SKIPPING: Phase.COMMANDS},
+    Step.ATTACHED: {Phase.LOGIN: Phase.ATTACHED, Phase.COMMANDS: Phase.ATTACHED},
+    Step.DETACHED: {Phase.ATTACHED: Phase.COMMANDS},
     Step.ENDED: dict.fromkeys(Phase, Phase.CLOSED),
 }
 

@@ -203,10 +203,26 @@ def test_savepoints_end_with_their_transaction(end: str) -> None:
 def test_savepoints_of_one_transaction_are_bounded() -> None:
     conversation = logged_in()
     conversation.query("BEGIN")
-    for _ in range(MAX_SAVEPOINTS):
-        assert conversation.query("SAVEPOINT s")[0] == "C(SAVEPOINT)"
+    for number in range(MAX_SAVEPOINTS):
+        assert conversation.query(f"SAVEPOINT s{number}")[0] == "C(SAVEPOINT)"
     assert conversation.query("SAVEPOINT s") == ["ERROR 53400 too many savepoints in one transaction", "Z(E)"]
-    assert conversation.query("ROLLBACK TO s") == ["C(ROLLBACK)", "Z(T)"]
+    assert conversation.query("ROLLBACK TO s999") == ["C(ROLLBACK)", "Z(T)"]
+
+
+def test_savepoints_of_one_name_with_nothing_between_them_count_once() -> None:
+    conversation = logged_in()
+    conversation.query("BEGIN")
+    for _ in range(MAX_SAVEPOINTS + 1):
+        assert conversation.query("SAVEPOINT s")[0] == "C(SAVEPOINT)"
+    for _ in range(MAX_SAVEPOINTS + 1):
+        assert conversation.query("RELEASE s")[0] == "C(RELEASE)"
+    assert conversation.query("RELEASE s")[0] == 'ERROR 3B001 savepoint "s" does not exist'
+
+
+def test_a_notification_between_them_makes_two_of_them() -> None:
+    queries = "BEGIN", "SAVEPOINT s", "NOTIFY a", "SAVEPOINT s", "NOTIFY b"
+    assert committed(*queries, "RELEASE s", "ROLLBACK TO s", "COMMIT") == []
+    assert committed(*queries, "ROLLBACK TO s", "ROLLBACK TO s", "COMMIT") == ["NOTIFY a"]
 
 
 def test_a_transaction_gathers_no_more_than_its_bound() -> None:

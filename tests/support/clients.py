@@ -15,6 +15,8 @@ DEADLINE = 60.0
 END = "the end"
 """A payload that marks the end of what a test sends: what has not come before it will not come."""
 
+_EVENTS = {POLL_READ: select.POLLIN, POLL_WRITE: select.POLLOUT}
+
 Heard = tuple[str, str]
 Value = TypeVar("Value")
 
@@ -26,10 +28,10 @@ def wait_patiently(connection: Any) -> None:
     """
     deadline = time.monotonic() + DEADLINE
     while (state := connection.poll()) != POLL_OK:
-        reading = [connection] if state == POLL_READ else []
-        writing = [connection] if state == POLL_WRITE else []
-        ready = select.select(reading, writing, [], max(0.0, deadline - time.monotonic()))
-        assert any(ready), "no answer in time"
+        # Not select(2), which knows no descriptor above 1023.
+        waiting = select.poll()
+        waiting.register(connection, _EVENTS[state])
+        assert waiting.poll(1000 * max(0.0, deadline - time.monotonic())), "no answer in time"
 
 
 def run(connection: Any, sql: str, *args: object) -> list[tuple[Any, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -45,18 +45,18 @@ def postgres(postgres_of_session: PostgresServer) -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def start_server(postgres: PostgresServer, tmp_path: Path) -> Iterator[StartServer]:
-    """Start servers with settings of one's own: `start_server(shards=1, **settings)`.
+    """Start servers with settings of one's own: `start_server(shards=1, databases=None, **settings)`.
 
-    Where PostgreSQL runs, they are connected to it.
+    Where PostgreSQL runs, they are connected to it. `databases` are lines of the configuration (`config_for`).
     """
     started: list[TwistnotifyProcess] = []
 
-    def start(shards: int = 1, **settings: object) -> TwistnotifyProcess:
+    def start(shards: int = 1, databases: Mapping[str, str] | None = None, **settings: object) -> TwistnotifyProcess:
         if shards > 1 and postgres.running:
             _create_shards(postgres, shards)
         folder = tmp_path / f"server{len(started)}"
         folder.mkdir()
-        process = TwistnotifyProcess(config_for(postgres, shards, **settings), folder)
+        process = TwistnotifyProcess(config_for(postgres, shards, databases, **settings), folder)
         started.append(process)
         process.start()
         if postgres.running:

@@ -16,7 +16,7 @@ from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.notification import NotificationResponse
 from twistnotify.wire.session_status import ReadyForQuery
 from twistnotify.wire.simple_query import Query
-from twistnotify.wire.startup import PROTOCOL_3_0, BackendKeyData, StartupMessage
+from twistnotify.wire.startup import PROTOCOL_3_0, BackendKeyData, CancelRequest, StartupMessage
 
 DEADLINE = 60.0
 """Seconds that anything may take before a test fails for it: generous, since machines are shared."""
@@ -38,6 +38,7 @@ class RawClient:
         self.socket.connect(("127.0.0.1", port))
         self._buffer = FrameBuffer(2**30)
         self.pid = 0
+        self.secret = b""
         if database is not None:
             self.log_in(database)
 
@@ -54,11 +55,13 @@ class RawClient:
         self.send_startup(database)
         answer = self.until_ready()
         assert isinstance(answer[-1], ReadyForQuery), answer
-        self.pid = next(message.pid for message in answer if isinstance(message, BackendKeyData))
+        key = next(message for message in answer if isinstance(message, BackendKeyData))
+        self.pid, self.secret = key.pid, key.secret
 
-    def send_startup(self, database: str) -> None:
-        """Ask to log in as postgres."""
-        self.socket.sendall(StartupMessage(PROTOCOL_3_0, {"user": "postgres", "database": database}).encode())
+    def send_startup(self, database: str, **parameters: str) -> None:
+        """Ask to log in as postgres, with other start-up parameters as well."""
+        asked = {"user": "postgres", "database": database, **parameters}
+        self.socket.sendall(StartupMessage(PROTOCOL_3_0, asked).encode())
 
     def send(self, *messages: FrontendMessage | bytes) -> None:
         """Send messages in one write."""
@@ -105,6 +108,13 @@ class RawClient:
         """Vanish: the server gets an RST, and no Terminate."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.socket.close()
+
+
+def request_cancel(port: int, pid: int, secret: bytes) -> None:
+    """Ask to cancel what a client runs, and wait until the server has taken it in."""
+    with RawClient(port, database=None) as client:
+        client.send(CancelRequest(pid, secret).encode())
+        assert client.until_end() == []
 
 
 def is_admitted(server: TwistnotifyProcess, database: str = "postgres") -> bool:

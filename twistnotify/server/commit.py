@@ -61,6 +61,19 @@ class Committer:
             shard.notify(unit)
         return None
 
+    def enlist(self, channels: Iterable[str]) -> list[str]:
+        """Register the client ahead of its commit, as far as there is room; return the channels new to it."""
+        added = []
+        for channel in channels:
+            shard = self.database.shard_of(channel)
+            if channel not in shard.channels_of(self.outbox) and shard.has_room_for((channel,)):
+                added += self._listen({channel: True})
+        return added
+
+    def withdraw(self, channels: Sequence[str]) -> None:
+        """End registrations that no commit has followed."""
+        self._unlisten(channels)
+
     def cancel(self) -> None:
         """End a wait for room, as the client's user wishes."""
         if self.place is not None:

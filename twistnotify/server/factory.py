@@ -28,8 +28,7 @@ FIRST_PID = 2**22 + 1
 """Above the PIDs that Linux gives to processes, so that no client's is a real backend's."""
 LAST_PID = 2**31 - 1
 """PIDs are signed 32-bit numbers to many drivers."""
-SECRET_BYTES = 4
-"""Length of a cancel key in protocol 3.0."""
+TERMINATED = ErrorFields("FATAL", "57P01", "terminating connection due to administrator command")
 
 
 class ClientFactory(Factory):
@@ -52,7 +51,7 @@ class ClientFactory(Factory):
     ) -> None:
         self.clock = clock
         self.settings = settings
-        self.limits = Limits(settings.max_listen_query_size, settings.max_channels_per_client)
+        self.limits = Limits(settings.max_listen_query_size, settings.max_channels_per_client, settings.max_packet_size)
         self.flush_list = flush_list
         self.counters = ClientCounters()
         self.clients: dict[int, ClientProtocol] = {}
@@ -61,6 +60,8 @@ class ClientFactory(Factory):
         # for the shards' connections.
         self._max_connections = settings.max_client_conn + settings.fd_reserve // 2
         self._databases = databases
+        for database in databases.values():
+            database.clients = self.clients
         self._random_bytes = random_bytes
         self._next_pid = random.randint(FIRST_PID, LAST_PID)
         self._logging_in: dict[ClientProtocol, float] = {}
@@ -100,13 +101,13 @@ class ClientFactory(Factory):
             raise fatal("3D000", f'database "{action.database}" does not exist')
         return database
 
-    def logged_in(self, client: ClientProtocol) -> tuple[int, bytes]:
+    def logged_in(self, client: ClientProtocol, key_length: int) -> tuple[int, bytes]:
         """Enter a client; return its PID and secret."""
         self._logging_in.pop(client, None)
         pid = self._free_pid()
         self.clients[pid] = client
         self.counters.logins += 1
-        return pid, self._random_bytes(SECRET_BYTES)
+        return pid, self._random_bytes(key_length)
 
     def disconnected(self, client: ClientProtocol, reason: str) -> None:
         """Forget a client."""
@@ -124,6 +125,17 @@ class ClientFactory(Factory):
         client = self.clients.get(pid)
         if client is not None and hmac.compare_digest(client.secret, secret):
             client.cancel()
+
+    def signal(self, function: str, pid: int) -> None:
+        """Do to a client what pg_cancel_backend() or pg_terminate_backend() does to a backend."""
+        client = self.clients.get(pid)
+        if client is None:
+            return
+        if function == "pg_cancel_backend":
+            client.cancel()
+        else:
+            # Not at once: it may be the very client whose command is being carried out.
+            self.clock.callLater(0, client.terminate, "terminated", TERMINATED)
 
     def terminate_all(self, reason: str, fields: ErrorFields) -> None:
         """End all clients with a FATAL error."""

@@ -15,8 +15,29 @@ from twistnotify.shard.fence import Fence, Wait
 from twistnotify.shard.service import ShardService
 from twistnotify.shard.timer import Timer
 
+Place = tuple[Fence, int]
+"""A fence, and the number of the unit to wait for."""
 
-def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[tuple[Fence, int]]:
+
+def behind_upstream(shard: ShardService | None, outbox: Outbox) -> Place | None:
+    """Return where a client waits that may be due to hear what its upstream has just committed.
+
+    What an upstream, or a trigger there, has notified is in no queue of ours: but PostgreSQL hands it out before it
+    answers what is sent to it from now on.
+    """
+    if shard is None or not shard.up or not any(True for _ in shard.channels_of(outbox)):
+        return None
+    return shard.fence, shard.probe()
+
+
+def gate(shard: ShardService | None) -> list[Place]:
+    """Return where to wait until PostgreSQL has carried out all that was accepted here before."""
+    if shard is None or not shard.up or shard.settled:
+        return []
+    return [(shard.fence, shard.probe())]
+
+
+def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[Place]:
     """Return the fences a client has to wait at, each with the number of the unit to wait for."""
     return [
         (shard.fence, sequence)
@@ -30,9 +51,7 @@ def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[tuple[Fence,
 class FenceWait:
     """Wait at all fences, for `timeout` seconds at the most; `passed` is called once."""
 
-    def __init__(
-        self, clock: IReactorTime, fences: list[tuple[Fence, int]], timeout: float, passed: Callable[[], None]
-    ) -> None:
+    def __init__(self, clock: IReactorTime, fences: list[Place], timeout: float, passed: Callable[[], None]) -> None:
         self._passed: Callable[[], None] | None = passed
         self._remaining = len(fences)
         self._waits: list[tuple[Fence, Wait]] = [(fence, fence.wait(number, self._one)) for fence, number in fences]

@@ -12,10 +12,24 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from twistnotify.server.commit import Committer
+from twistnotify.relay.upstream import Upstream, UpstreamRefused
+from twistnotify.server.attachment import Attachment
+from twistnotify.server.commit import CANCELED, Committer
 from twistnotify.server.fencing import FenceWait, pending
 from twistnotify.server.writer import OutboxProtocol
-from twistnotify.session.actions import Action, Admit, Cancel, Close, Commit, GiveUp, Ready, Reserve
+from twistnotify.session.actions import (
+    Action,
+    Admit,
+    Attach,
+    Cancel,
+    Close,
+    Commit,
+    GiveUp,
+    Ready,
+    Recode,
+    Reserve,
+    Signal,
+)
 from twistnotify.session.encodings import no_equivalent
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.session.login import Admission
@@ -49,9 +63,12 @@ class ClientProtocol(OutboxProtocol):
         self.session = Session(factory.limits)
         self.committer: Committer | None = None
         self.secret = b""
+        self.attachment: Attachment | None = None
         self._reserved: tuple[tuple[ShardService, str], ...] = ()
-        self._wait: FenceWait | Deferred[None] | None = None
+        self._wait: FenceWait | Deferred[None] | Deferred[Upstream] | None = None
         self._call_off: Callable[[], None] | None = None
+        self._attaching: Deferred[Upstream] | None = None
+        self._upstream: Upstream | None = None
         self._waiting = False
         self._end_reason: str | None = None
         self._last_words: IDelayedCall | None = None
@@ -64,6 +81,9 @@ class ClientProtocol(OutboxProtocol):
     @override
     def dataReceived(self, data: bytes) -> None:
         """Take in what arrived; a client that sends while it waits is not read from until it goes on."""
+        if self.attachment is not None:
+            self.attachment.client_sent(data)
+            return
         self.session.receive_data(data)
         if self._waiting:
             self.stall(True)
@@ -87,10 +107,15 @@ class ClientProtocol(OutboxProtocol):
         """End the client with a FATAL error, behind what has already been handed to the transport."""
         if self._end_reason is not None:
             return
+        can_follow = self.attachment is None or self.attachment.at_boundary
         self.session.abandon()
         self._stop_waiting()
         self._leave()
         self.release_transport()
+        if not can_follow:
+            self._end_reason = reason
+            self.socket.abortConnection()
+            return
         self.socket.write(ErrorResponse(fields).encode(self.session.encoding.codec))
         self._close(reason)
 
@@ -111,6 +136,15 @@ class ClientProtocol(OutboxProtocol):
         """End what the client waits for, where that can still be undone."""
         if self.committer is not None:
             self.committer.cancel()
+        if self.attachment is not None:
+            self.attachment.cancel()
+        elif self._attaching is not None:
+            self._attaching.cancel()
+
+    @property
+    def user(self) -> str:
+        """Return the user it has logged in as."""
+        return self.session.user
 
     @property
     def stalled(self) -> bool:
@@ -149,6 +183,8 @@ class ClientProtocol(OutboxProtocol):
         self._hand_over()
         if sends:
             self._send()
+        if self._upstream is not None and not self._waiting:
+            self._begin_attachment()
 
     def _resume(self, failure: ErrorFields | None = None) -> None:
         """Go on after a wait; one that ends before it is waited for is none, and `_advance` goes on by itself."""
@@ -164,15 +200,7 @@ class ClientProtocol(OutboxProtocol):
 
     def _hand_over(self) -> None:
         """Give the replies to the outbox, say whether notifications may follow them, and write."""
-        outbox, replies = self.outbox, self.session.replies
-        if replies:
-            outbox.reply(b"".join(replies))
-            replies.clear()
-        outbox.idle = self.session.idle
-        if outbox.idle:
-            # A warning, to a client that no longer listens: no Ready has asked for it.
-            outbox.release()
-        self.flush()
+        self.hand_over(self.session.idle)
 
     def _send(self) -> None:
         if self.committer is not None:
@@ -189,13 +217,14 @@ class ClientProtocol(OutboxProtocol):
         if parameters is None:
             self._call_off = database.when_known(lambda: self._known(action))
             return False
-        pid, self.secret = self.factory.logged_in(self)
+        pid, self.secret = self.factory.logged_in(self, action.key_length)
         session = self.session
         codec = session.encoding.codec
         self.outbox.encoding = None if codec == "utf-8" else codec
         self.committer = Committer(self.outbox, database, pid)
         status = status_frames(parameters, session.startup_parameters, session.encoding, database.superuser)
-        session.admit(Admission(status, pid, self.secret, database.encoding, database.acknowledgements))
+        relay = database if database.relay is not None else None
+        session.admit(Admission(status, pid, self.secret, database.encoding, database.acknowledgements, relay))
         return True
 
     def _known(self, action: Admit) -> None:
@@ -230,6 +259,96 @@ class ClientProtocol(OutboxProtocol):
             error = failure.value
             assert isinstance(error, SqlError), error
             self._resume(error.fields)
+
+    def _attach(self, action: Attach) -> bool:
+        assert self.committer is not None
+        relay = self.committer.database.relay
+        assert relay is not None
+        session = self.session
+        self._attaching = opening = relay.open(session.user, session.startup_parameters, action.replays)
+        self._wait = opening
+        opening.addCallbacks(self._attached, self._not_attached)
+        opening.addErrback(lambda failure: self.log.failure("a client could not be attached", failure))
+        return self._wait is None
+
+    def _attached(self, upstream: Upstream) -> None:
+        self._attaching = None
+        self.session.attach(upstream.parameters)
+        self._upstream = upstream
+        self._resume()
+
+    def _begin_attachment(self) -> None:
+        """Let the upstream and the client speak to each other."""
+        attached, committer, upstream = self.session.attached, self.committer, self._upstream
+        assert committer is not None
+        assert upstream is not None
+        self._upstream = None
+        if attached is None:
+            upstream.abort()
+            return
+        self.attachment = Attachment(self, attached, committer, upstream)
+        self.attachment.begin()
+
+    def _not_attached(self, failure: Failure) -> None:
+        attaching, self._attaching = self._attaching, None
+        if failure.check(CancelledError) is not None:
+            if attaching is not None:
+                self._resume(CANCELED)
+            return
+        error = failure.value
+        assert isinstance(error, UpstreamRefused), error
+        self._resume(error.fields)
+
+    def _signal(self, action: Signal) -> bool:
+        self.factory.signal(action.function, action.pid)
+        return True
+
+    def _recode(self, _: Recode) -> bool:
+        self.recode()
+        return True
+
+    # What an attachment asks of its client
+
+    @override
+    def backed_up(self, full: bool) -> None:
+        """Have the upstream stop while the client does not keep up."""
+        if self.attachment is not None:
+            self.attachment.client_full(full)
+
+    def stall_for_upstream(self, stalled: bool) -> None:
+        """Stop reading while the upstream does not keep up, or go on."""
+        if stalled != self._stalled:
+            self.stall(stalled)
+            if stalled:
+                self.factory.hangups.watch(self)
+
+    def recode(self) -> None:
+        """Encode notifications in what is the session's encoding now."""
+        codec = self.session.encoding.codec
+        self.outbox.encoding = None if codec == "utf-8" else codec
+
+    def hand_over(self, idle: bool) -> None:
+        """Give the replies to the outbox, say whether notifications may follow them, and write."""
+        outbox, replies = self.outbox, self.session.replies
+        if replies:
+            outbox.reply(b"".join(replies))
+            replies.clear()
+        outbox.idle = idle
+        if idle:
+            outbox.release()
+        self.flush()
+
+    def release_held(self) -> None:
+        """Put the notifications that are due between the replies so far and ReadyForQuery."""
+        self._release()
+
+    def give_up_reservations(self) -> None:
+        """End the reservations of a transaction that is over."""
+        self._give_up_reservations()
+
+    def end(self, reason: str) -> None:
+        """End the connection behind the replies."""
+        self._end(Close(reason))
 
     def _ready(self, _: Ready) -> bool:
         committer = self.committer
@@ -290,11 +409,14 @@ class ClientProtocol(OutboxProtocol):
     def _leave(self) -> None:
         """End all registrations and reservations."""
         self._give_up_reservations()
+        if self.attachment is not None:
+            self.attachment.end()
         if self.committer is not None:
             self.committer.database.leave(self.outbox)
 
     def _stop_waiting(self) -> None:
         wait, self._wait = self._wait, None
+        self._attaching = None
         if wait is not None:
             wait.cancel()
         if self._call_off is not None:
@@ -310,5 +432,8 @@ _PERFORM: dict[type[Action], Callable[..., bool]] = {
     GiveUp: ClientProtocol._give_up,
     Ready: ClientProtocol._ready,
     Cancel: ClientProtocol._cancel,
+    Attach: ClientProtocol._attach,
+    Signal: ClientProtocol._signal,
+    Recode: ClientProtocol._recode,
     Close: ClientProtocol._end,
 }

@@ -79,6 +79,9 @@ class OutboxProtocol(Protocol):
         """React to a client that does not read what it is sent."""
         raise NotImplementedError
 
+    def backed_up(self, full: bool) -> None:
+        """React to a client that has stopped to take what it is sent, or has caught up."""
+
     def stall(self, stalled: bool) -> None:
         """Stop reading, or go on."""
         self._stalled = stalled
@@ -102,6 +105,7 @@ class OutboxProtocol(Protocol):
             self._blocked = False
             self.socket.unregisterProducer()
             self._update_reading()
+            self.backed_up(False)
 
     def stopProducing(self) -> None:
         """Stop: the connection is gone; `connectionLost` sees to the rest."""
@@ -112,6 +116,7 @@ class OutboxProtocol(Protocol):
         self.socket.registerProducer(self, False)
         self._blocked = True
         self._update_reading()
+        self.backed_up(True)
 
     def _update_reading(self) -> None:
         reading = not (self._blocked or self._stalled)

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twistnotify.sql.statements import Listen, Notify, Unlisten
+from twistnotify.sql.statements import Listen, Notify, ResetAll, SetParameter, Unlisten
 
 Effect = Listen | Unlisten | Notify
+"""What a commit makes happen for others to see."""
+Change = Effect | SetParameter | ResetAll
+"""What a transaction gathers: effects, and settings of the session itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
     """Let the client in, or fail; answered by `Session.admit`.
 
-    `database` and `user` are as the client sent them.
+    `database` and `user` are as the client sent them; its key to cancel with has `key_length` bytes.
     """
 
     database: str
     user: str
+    key_length: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,89 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """A step of bringing an upstream session to where the client's is: whole frames, and what ends their answer.
+
+    The answer is over when one message for each of `ends` has come, in this order, each of one of the types it holds:
+    `(b"Z",)` for a simple query, `(b"1", b"2", b"CIs")` for Parse, Bind and Execute. An ErrorResponse means that the
+    upstream cannot be used, unless it `fails` on purpose.
+    """
+
+    frames: bytes
+    ends: tuple[bytes, ...]
+    fails: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Open the client's private upstream session and bring it to where the client is; or fail.
+
+    Answered by `Session.attach`.
+    """
+
+    replays: tuple[Replay, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enlist:
+    """Register the client for channels ahead of a COMMIT that the upstream is about to get.
+
+    Answered by the channels that are new to it (`Attached.enlisted`): what comes for them is held until the answer.
+    """
+
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """End registrations made ahead of a COMMIT that was none."""
+
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Wait until the upstream's shard has answered everything that was accepted before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """As `Ready`, and have the upstream's shard hear first what the upstream has committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Cancel or terminate another client of the same user; `function` is PostgreSQL's."""
+
+    function: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recode:
+    """Encode notifications in what is the session's encoding from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Close the connection when the replies are written; `reason` is counted."""
 
     reason: str
 
 
-Action = Admit | Commit | Reserve | GiveUp | Ready | Cancel | Close
+Action = (
+    Admit
+    | Commit
+    | Reserve
+    | GiveUp
+    | Ready
+    | Cancel
+    | Attach
+    | Enlist
+    | Withdraw
+    | Gate
+    | Fence
+    | Signal
+    | Recode
+    | Close
+)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session.encodings import to_server
-from twistnotify.session.failure import error
-from twistnotify.session.results import INT4, TEXT, VOID, Column, Result
+from twistnotify.session.failure import SqlError, error
+from twistnotify.session.results import BOOL, INT4, TEXT, VOID, Column, Result
+from twistnotify.session.settings import NAMES, judge
 from twistnotify.sql.statements import (
     AdvisoryUnlockAll,
     Argument,
@@ -30,7 +31,10 @@ from twistnotify.sql.statements import (
     Parameter,
     ResetAll,
     SetAcknowledgement,
+    SetParameter,
     ShowAcknowledgement,
+    ShowParameter,
+    SignalBackend,
     Statement,
     Unlisten,
 )
@@ -59,6 +63,10 @@ def column_of(statement: Statement) -> Column | None:
             return Column(name, INT4)
         case ShowAcknowledgement(name=name):
             return Column(f"twistnotify.{name}", TEXT)
+        case ShowParameter(name=name):
+            return Column(NAMES[name], TEXT)
+        case SignalBackend(column=name):
+            return Column(name, BOOL)
     return None
 
 
@@ -156,6 +164,12 @@ def _backend_pid(session: Session, _: BackendPid, __: Arguments) -> Result:
     return Result(rows=(session.pid,))
 
 
+def _signal(session: Session, statement: SignalBackend, _: Arguments) -> Result:
+    if session.relay is None or not session.relay.may_signal(session.user, statement.pid):
+        raise _not_served("SELECT")
+    return Result(rows=(1,))
+
+
 def _constant(_: Session, statement: Constant, __: Arguments) -> Result:
     return Result(rows=(statement.value,))
 
@@ -172,12 +186,33 @@ def _discard_all(session: Session, alone: bool, pipelined: bool) -> Result:
     session.transaction.add(Unlisten(None))
     session.forget_prepared()
     session.reset_acknowledgements()
+    if session.has_variables:
+        session.transaction.add(ResetAll())
     return Result("DISCARD ALL")
 
 
-def _reset_all(session: Session, _: ResetAll, __: Arguments) -> Result:
+def _reset_all(session: Session, statement: ResetAll, _: Arguments) -> Result:
     session.reset_acknowledgements()
+    if session.has_variables:
+        session.transaction.add(statement)
     return Result("RESET")
+
+
+def _set_parameter(session: Session, statement: SetParameter, _: Arguments) -> Result:
+    value = statement.value
+    if value is not None:
+        value = judge(statement.name, value, session.show(statement.name) or "", session.server_encoding)
+        if value is None:
+            raise _not_served("SET")
+    session.transaction.add(SetParameter(statement.name, value, statement.local))
+    return Result(statement.tag)
+
+
+def _show_parameter(session: Session, statement: ShowParameter, _: Arguments) -> Result:
+    value = session.show(statement.name)
+    if value is None:
+        raise _not_served("SHOW")
+    return Result("SHOW", (value,))
 
 
 def _close_all(session: Session, _: CloseAll, __: Arguments) -> Result:
@@ -214,11 +249,15 @@ def _show_acknowledgement(session: Session, statement: ShowAcknowledgement, _: A
 
 
 def _other(_: Session, statement: Other, __: Arguments) -> Result:
-    raise error(
+    raise _not_served(statement.word)
+
+
+def _not_served(word: str) -> SqlError:
+    return error(
         "0A000",
-        f"{statement.word} is not served here",
+        f"{word} is not served here",
         "twistnotify serves LISTEN, UNLISTEN, NOTIFY, SELECT pg_notify() and transactions of these."
-        " Send other SQL to PostgreSQL itself.",
+        " This database does not relay other SQL (relay = off): send it to PostgreSQL itself.",
     )
 
 
@@ -230,6 +269,7 @@ EXECUTE: dict[type, Callable[[Session, Any, Arguments], Result]] = {
     DoBlock: _do_block,
     ListeningChannels: _listening_channels,
     BackendPid: _backend_pid,
+    SignalBackend: _signal,
     Constant: _constant,
     AdvisoryUnlockAll: _advisory_unlock_all,
     ResetAll: _reset_all,
@@ -238,5 +278,7 @@ EXECUTE: dict[type, Callable[[Session, Any, Arguments], Result]] = {
     Deallocate: _deallocate,
     SetAcknowledgement: _set_acknowledgement,
     ShowAcknowledgement: _show_acknowledgement,
+    SetParameter: _set_parameter,
+    ShowParameter: _show_parameter,
     Other: _other,
 }

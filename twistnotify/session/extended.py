@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action
+from twistnotify.session.expected import CALL, PARSE
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, check_counts, check_length, prepare
 from twistnotify.session.results import tag_of
@@ -38,24 +39,27 @@ Script = Generator[Action, None, None]
 _ENDS_A_FAILED_BLOCK = (Commit, Rollback, RollbackTo, PrepareTransaction)
 
 
-def _parse(session: Session, body: bytes) -> None:
+def _parse(session: Session, body: bytes) -> Script | None:
     session.begin_cycle()
     message = Parse.decode(body)
     check_length(message.name, body)
     if not message.name:
         session.prepared.pop(b"", None)
-    statements = session.read(message.sql)
+    statements = session.read_or_relay(message.sql)
+    if statements is None:
+        return session.attach_in_pipeline(PARSE, body)
     if len(statements) > 1:
         raise error("42601", "cannot insert multiple commands into a prepared statement")
     for statement in statements:
         _refuse_in_failed_block(session, statement)
-    prepared = prepare(statements[0] if statements else None, message)
+    prepared = prepare(statements[0] if statements else None, message, body)
     if message.name in session.prepared:
         raise error("42P05", f'prepared statement "{_shown(session, message.name)}" already exists')
     if len(session.prepared) >= MAX_PREPARED:
         raise error("53400", "too many prepared statements")
     session.prepared[message.name] = prepared
     session.replies.append(ParseComplete().encode())
+    return None
 
 
 def _bind(session: Session, body: bytes) -> None:
@@ -69,7 +73,9 @@ def _bind(session: Session, body: bytes) -> None:
         raise error("42P03", f'cursor "{_shown(session, message.portal)}" already exists')
     if len(session.portals) >= MAX_PREPARED:
         raise error("53400", "too many portals")
-    session.portals[message.portal] = bind(prepared, message, session.encoding)
+    portal = bind(prepared, message, session.encoding)
+    portal.message = body
+    session.portals[message.portal] = portal
     session.replies.append(BindComplete().encode())
 
 
@@ -159,7 +165,9 @@ def _copy(_: Session, __: bytes) -> None:
     """COPY messages outside COPY are passed over: a client may have sent them before it heard of an error."""
 
 
-def _function_call(session: Session, _: bytes) -> Script:
+def _function_call(session: Session, body: bytes) -> Script:
+    if session.relay is not None and session.transaction.status is not Status.FAILED:
+        return session.attach_for(CALL, body)
     return session.fail_query(
         error("0A000", "the function call protocol is not served here", "Use SELECT pg_notify().")
     )

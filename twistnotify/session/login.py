@@ -7,19 +7,24 @@ the connection with a FATAL error, or, where it does not speak the protocol at a
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action, Admit, Cancel
+from twistnotify.session.attached import Relay
+from twistnotify.session.attaching import attach_for_log_in, needs_judge
 from twistnotify.session.encodings import Encoding, client_encoding
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.session.states import Step
+from twistnotify.session.variables import Variables
 from twistnotify.wire.authentication import AuthenticationOk
+from twistnotify.wire.session_status import ParameterStatus
 from twistnotify.wire.startup import (
     CANCEL_REQUEST,
     GSSENC_REQUEST,
     PROTOCOL_3_0,
+    PROTOCOL_3_2,
     SSL_REQUEST,
     BackendKeyData,
     CancelRequest,
@@ -32,6 +37,9 @@ if TYPE_CHECKING:
     from twistnotify.session.session import Session
 
 DECLINED = b"N"
+NEWEST_MINOR = PROTOCOL_3_2 - PROTOCOL_3_0
+SHORT_KEY, LONG_KEY = 4, 32
+"""Bytes of a key to cancel with: before protocol 3.2, and since."""
 _CANCEL = CANCEL_REQUEST.to_bytes(4, "big")
 _ENCRYPTION = {SSL_REQUEST.to_bytes(4, "big"): "SSL", GSSENC_REQUEST.to_bytes(4, "big"): "GSSAPI encryption"}
 _AUTHENTICATION_OK = AuthenticationOk().encode()
@@ -42,7 +50,8 @@ class Admission:
     """What the world answers to `Admit`.
 
     `status` are the ParameterStatus frames of the log-in; `pid` and `secret` are the client's key to cancel with;
-    `server_encoding` is the database's, in PostgreSQL's spelling; `acknowledgements` are its listen_ack and notify_ack.
+    `server_encoding` is the database's, in PostgreSQL's spelling; `acknowledgements` are its listen_ack and notify_ack;
+    `relay` tells of the upstream session that the client may have, None where it may have none.
     """
 
     status: bytes
@@ -50,6 +59,7 @@ class Admission:
     secret: bytes
     server_encoding: str
     acknowledgements: tuple[str, str]
+    relay: Relay | None = None
 
 
 class AncientProtocol(Exception):
@@ -98,7 +108,7 @@ def _negotiate(session: Session) -> Generator[Action, None, bytes]:
             return packet
         if code in declined:
             version = f"1234.{int.from_bytes(code[2:], 'big')}"
-            raise fatal("0A000", f"unsupported frontend protocol {version}: server supports 3.0 to 3.0")
+            raise fatal("0A000", f"unsupported frontend protocol {version}: server supports 3.0 to 3.2")
         declined.add(code)
         session.replies.append(DECLINED)
         if session.buffered:
@@ -110,9 +120,32 @@ def _identify(session: Session, packet: bytes) -> Login:
     session.replies += identity.replies
     session.encoding = identity.encoding
     session.startup_parameters = identity.parameters
+    session.user = identity.user
     session.move(Step.IDENTIFIED)
-    yield Admit(identity.database, identity.user)
-    _welcome(session)
+    yield Admit(identity.database, identity.user, identity.key_length)
+    admission = session.admission
+    assert admission is not None
+    session.replies.append(_AUTHENTICATION_OK)
+    session.relay = admission.relay
+    if admission.relay is not None and is_beyond_us(identity.parameters, admission.status, admission.server_encoding):
+        try:
+            yield from attach_for_log_in(session, admission.relay)
+        except SqlError as failure:
+            raise SqlError(replace(failure.fields, severity="FATAL")) from None
+        admission = replace(admission, status=_status(session))
+    _welcome(session, admission)
+
+
+def _status(session: Session) -> bytes:
+    """Return what the upstream reports as ParameterStatus frames."""
+    codec = session.encoding.codec
+    return b"".join(ParameterStatus(*pair).encode(codec) for pair in session.upstream_parameters.items())
+
+
+@lru_cache(1024)
+def is_beyond_us(parameters: tuple[tuple[str, str], ...], status: bytes, server_encoding: str) -> bool:
+    """Tell whether PostgreSQL has to judge the start-up parameters; remembered as `identify` is."""
+    return needs_judge(parameters, Variables(status, ()).told, server_encoding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +157,7 @@ class Identity:
     encoding: Encoding
     parameters: tuple[tuple[str, str], ...]
     replies: tuple[bytes, ...]
+    key_length: int
 
 
 @lru_cache(1024)
@@ -144,21 +178,21 @@ def identify(packet: bytes) -> Identity:
     # The name of a setting, unlike "user" and "database", may be in any case.
     asked = [value for name, value in parameters.items() if name.lower() == "client_encoding"]
     encoding = client_encoding(asked[-1] if asked else "UTF8")
-    return Identity(parameters.get("database") or user, user, encoding, tuple(parameters.items()), replies)
+    key_length = SHORT_KEY if message.minor < 2 else LONG_KEY
+    return Identity(parameters.get("database") or user, user, encoding, tuple(parameters.items()), replies, key_length)
 
 
 def _negotiate_version(major: int, minor: int, options: tuple[str, ...]) -> tuple[bytes, ...]:
-    unsupported = f"unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0"
+    unsupported = f"unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2"
     if major < 3:
         raise AncientProtocol(unsupported)
     if major > 3:
         raise fatal("0A000", unsupported)
-    return (NegotiateProtocolVersion(PROTOCOL_3_0, options).encode(),) if minor or options else ()
+    version = min(PROTOCOL_3_0 + minor, PROTOCOL_3_2)
+    return (NegotiateProtocolVersion(version, options).encode(),) if minor > NEWEST_MINOR or options else ()
 
 
-def _welcome(session: Session) -> None:
-    admission = session.admission
-    assert admission is not None
+def _welcome(session: Session, admission: Admission) -> None:
     key = BackendKeyData(admission.pid, admission.secret)
-    session.replies += (_AUTHENTICATION_OK, admission.status, key.encode())
+    session.replies += (admission.status, key.encode())
     session.welcome(admission)

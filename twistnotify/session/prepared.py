@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twistnotify.session.encodings import Encoding, decode
 from twistnotify.session.execution import column_of
@@ -36,10 +36,14 @@ _TYPE_NAMES = {
 
 @dataclass(slots=True)
 class Prepared:
-    """A statement that has been parsed; None is the empty one. `types` are its parameters' OIDs."""
+    """A statement that has been parsed; None is the empty one. `types` are its parameters' OIDs.
+
+    `message` is the body of its Parse, for an upstream to be told of it.
+    """
 
     statement: Statement | None
     types: tuple[int, ...]
+    message: bytes = field(default=b"", repr=False)
 
     @property
     def column(self) -> Column | None:
@@ -57,6 +61,8 @@ class Portal:
     has_run: bool = False
     rows: Rows | None = None
     tag: str = "SELECT"
+    message: bytes = field(default=b"", repr=False)
+    """The body of its Bind."""
 
     def fail(self) -> None:
         """Note that the transaction has failed: what it has not returned yet, it never will."""
@@ -111,9 +117,9 @@ def _type_given(argument: Argument, declared: tuple[int, ...]) -> int:
     return UNKNOWN
 
 
-def prepare(statement: Statement | None, message: Parse) -> Prepared:
+def prepare(statement: Statement | None, message: Parse, body: bytes) -> Prepared:
     """Return a prepared statement; raises `SqlError`."""
-    return Prepared(statement, parameter_types(statement, message.parameter_types))
+    return Prepared(statement, parameter_types(statement, message.parameter_types), body)
 
 
 def check_length(name: bytes, body: bytes) -> None:

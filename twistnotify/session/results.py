@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from twistnotify.wire.simple_query import DataRow, Field, RowDescription
 
-TEXT, INT4, VOID = 25, 23, 2278
-_SIZES = {TEXT: -1, INT4: 4, VOID: 4}
+TEXT, INT4, VOID, BOOL = 25, 23, 2278, 16
+_SIZES = {TEXT: -1, INT4: 4, VOID: 4, BOOL: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,9 @@ class Column:
         return RowDescription((Field(self.name, 0, 0, self.type, _SIZES[self.type], -1, format_),))
 
     def row(self, value: str | int, format_: int, codec: str) -> DataRow:
-        """Return a DataRow; a void value is an empty one in both formats."""
+        """Return a DataRow; a void value is an empty one in both formats, a boolean one is always true."""
+        if self.type == BOOL:
+            return DataRow((b"\x01" if format_ else b"t",))
         if format_ == 1 and isinstance(value, int):
             return DataRow((value.to_bytes(4, "big", signed=True),))
         return DataRow((str(value).encode(codec, "replace"),))

@@ -10,12 +10,14 @@ wait in its middle reads from top to bottom. Every error ends up in `_failed`, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from twistnotify.session import extended
-from twistnotify.session.actions import Action, Close, Commit, Effect, GiveUp, Ready, Reserve
-from twistnotify.session.encodings import Encoding, decode, server_codec
+from twistnotify.session import attaching, extended
+from twistnotify.session.actions import Action, Change, Close, Commit, Effect, GiveUp, Ready, Recode, Reserve, Signal
+from twistnotify.session.attached import Attached, Relay
+from twistnotify.session.encodings import Encoding, client_encoding, decode, server_codec
 from twistnotify.session.execution import (
     ACKNOWLEDGEMENTS,
     Arguments,
@@ -26,11 +28,14 @@ from twistnotify.session.execution import (
     refuse_parameters,
 )
 from twistnotify.session.failure import SqlError, error, fatal
+from twistnotify.session.lane import MORE_DATA, Script
 from twistnotify.session.login import Admission, log_in
 from twistnotify.session.prepared import Portal, Prepared
 from twistnotify.session.results import Result, tag_of
 from twistnotify.session.states import CONNECTION, Event, Fate, Phase, Status, Step
 from twistnotify.session.transaction import Transaction
+from twistnotify.session.variables import Variables
+from twistnotify.sql.grammar import first_word
 from twistnotify.sql.parse import parse
 from twistnotify.sql.statements import (
     Begin,
@@ -41,6 +46,7 @@ from twistnotify.sql.statements import (
     Rollback,
     RollbackTo,
     Savepoint,
+    SignalBackend,
     SqlSyntaxError,
     Statement,
     Unlisten,
@@ -48,24 +54,25 @@ from twistnotify.sql.statements import (
 from twistnotify.sql.statements import (
     Commit as CommitStatement,
 )
+from twistnotify.wire.body import frame
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.session_status import ReadyForQuery
 from twistnotify.wire.simple_query import CommandComplete, EmptyQueryResponse, query_text
 from twistnotify.wire.violations import MessageTooLong, ProtocolViolation
 
-Script = Generator[Action, None, None]
 Outcome = Generator[Action, None, Result]
 
 TransactionStatement = Begin | CommitStatement | Rollback | Savepoint | Release | RollbackTo | PrepareTransaction
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 READY = Ready()
-MORE_DATA = Ready()
-"""What a script yields where it needs more data: never seen by the caller."""
 QUERY = ord("Q")
 _NAMING = (Listen, Unlisten, Notify)
 _ANSWERED_BY_READY = frozenset(b"QF")
 _NEVER_SKIPPED = frozenset(b"SX")
+_OURS = frozenset(("LISTEN", "NOTIFY", "UNLISTEN"))
+"""First words of statements whose syntax errors are ours to tell; of others, the upstream's."""
 _READY_FOR_QUERY: dict[Status, bytes] = {
     status: ReadyForQuery(status.value).encode() for status in (Status.IDLE, Status.BLOCK, Status.FAILED)
 }
@@ -77,10 +84,14 @@ _NOTIFIED_AND_READY = _NOTIFIED + _READY_FOR_QUERY[Status.IDLE]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The bounds of a session: bytes of one message, channels a client may listen to."""
+    """The bounds of a session.
+
+    Bytes of one message that is read, channels a client may listen to, bytes of one message that passes.
+    """
 
     message: int
     channels: int
+    packet: int = 1 << 30
 
 
 class Session:
@@ -89,34 +100,46 @@ class Session:
     __slots__ = (
         "_acknowledgements",
         "_buffer",
-        "_in_cycle",
-        "_limits",
-        "_reserved",
         "_script",
+        "_status",
         "_thrown",
+        "_variables",
         "admission",
+        "attached",
         "channels",
         "encoding",
+        "in_cycle",
+        "limits",
         "listen_ack",
         "notify_ack",
         "phase",
         "pid",
         "portals",
         "prepared",
+        "relay",
         "replies",
+        "reserved",
         "server_codec",
         "server_encoding",
         "startup_parameters",
         "transaction",
+        "upstream_parameters",
+        "user",
     )
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._buffer = FrameBuffer(limits.message)
         self._script: Script | None = log_in(self)
         self._thrown: SqlError | None = None
-        self._in_cycle = False
-        self._reserved = False
+        self.reserved = False
+        self._status = b""
+        self._variables: Variables | None = None
+        self.in_cycle = False
+        self.relay: Relay | None = None
+        self.attached: Attached | None = None
+        self.upstream_parameters: Mapping[str, str] = _NONE
+        self.user = ""
         self.phase = Phase.STARTUP
         self.transaction = Transaction()
         self.replies: list[bytes] = []
@@ -162,6 +185,16 @@ class Session:
         """Answer `Admit`."""
         self.admission = admission
 
+    def attach(self, parameters: Mapping[str, str]) -> None:
+        """Answer `Attach` with what the upstream reports of its settings."""
+        self.upstream_parameters = parameters
+
+    def detach(self) -> None:
+        """Answer by itself again: the upstream session had nothing that is worth keeping."""
+        self.attached = None
+        self.prepared, self.portals = {}, {}
+        self.move(Step.DETACHED)
+
     def abandon(self) -> None:
         """Look at nothing more that arrives, and leave what is under way unfinished: the connection is ended."""
         self.move(Step.ENDED)
@@ -172,7 +205,7 @@ class Session:
         """Tell whether notifications may be sent at any time: no transaction, and no command under way."""
         return (
             self._script is None
-            and not self._in_cycle
+            and not self.in_cycle
             and self.phase is Phase.COMMANDS
             and self.transaction.status is Status.IDLE
         )
@@ -203,11 +236,15 @@ class Session:
         """Begin to take commands."""
         self.admission = None
         self.pid = admission.pid
+        self._status = admission.status
         self.server_encoding = admission.server_encoding
         self.server_codec = server_codec(admission.server_encoding)
         self._acknowledgements = admission.acknowledgements
         self.reset_acknowledgements()
-        self.move(Step.ADMITTED)
+        self._buffer.skips = self.relay is None
+        self.move(Step.ADMITTED if self.attached is None else Step.ATTACHED)
+        if self.attached is not None:
+            self.attached.requests.stream.feed(self.take_buffered())
         self.replies.append(_READY_FOR_QUERY[Status.IDLE])
 
     def reset_acknowledgements(self, *names: str) -> None:
@@ -216,18 +253,93 @@ class Session:
             if not names or name in names:
                 setattr(self, name, value)
 
-    def read(self, sql: bytes) -> tuple[Statement, ...]:
-        """Return the statements of a text, and tell of names that are cut; raises `SqlError`."""
+    def read_or_relay(self, sql: bytes) -> tuple[Statement, ...] | None:
+        """Return the statements of a text, and tell of names that are cut; None where the upstream is to have it.
+
+        Raises `SqlError`.
+        """
         text = decode(sql, self.encoding)
         try:
             statements = parse(text)
         except SqlSyntaxError as failure:
+            if self._may_attach and first_word(text) not in _OURS:
+                return None
             raise error(failure.sqlstate, failure.message, position=failure.position) from None
+        if len(statements) == 1 and type(statements[0]) is Notify and statements[0].truncated is None:
+            return statements
+        if self.relay is not None and self._exceeds(statements):
+            return None
         for statement in statements:
-            if isinstance(statement, _NAMING) and statement.truncated is not None:
-                cut = f'identifier "{statement.truncated}" will be truncated to "{statement.channel}"'
-                self.notice(ErrorFields("NOTICE", "42622", cut))
+            if isinstance(statement, _NAMING):
+                self.tell_truncated(statement)
         return statements
+
+    def _exceeds(self, statements: tuple[Statement, ...]) -> bool:
+        """Tell whether statements need an upstream."""
+        if self.transaction.status is Status.FAILED and not (
+            len(statements) > 1 and isinstance(statements[0], TransactionStatement)
+        ):
+            return False
+        return not attaching.are_served(self, statements)
+
+    @property
+    def _may_attach(self) -> bool:
+        """Tell whether a statement could go to an upstream: in a failed transaction it is refused right here."""
+        return self.relay is not None and self.transaction.status is not Status.FAILED
+
+    def attach_for(self, type_: int, body: bytes) -> Script:
+        """Attach for a message that ReadyForQuery answers, and go on there."""
+        try:
+            yield from self._attach(frame(type_, body))
+        except SqlError as failure:
+            yield from self.fail_query(failure)
+
+    def attach_in_pipeline(self, type_: int, body: bytes) -> Script:
+        """Attach for a message of the extended protocol, and go on there."""
+        try:
+            yield from self._attach(frame(type_, body))
+        except SqlError as failure:
+            yield from self.fail_pipeline(failure)
+
+    def _attach(self, message: bytes) -> Script:
+        assert self.relay is not None
+        return attaching.attach(self, self.relay, message)
+
+    def take_buffered(self) -> bytes:
+        """Take out everything that has arrived and is not worked off."""
+        return self._buffer.take()
+
+    # Settings
+
+    @property
+    def variables(self) -> Variables:
+        """The session's settings; most clients never ask for them."""
+        if self._variables is None:
+            self._variables = Variables(self._status, self.startup_parameters)
+        return self._variables
+
+    @property
+    def has_variables(self) -> bool:
+        """Tell whether the session's settings have ever been asked for."""
+        return self._variables is not None
+
+    def show(self, name: str) -> str | None:
+        """Return what SHOW shows; None where only PostgreSQL knows."""
+        return self.variables.show(name, self.transaction.effects)
+
+    def _report_settings(self) -> Script:
+        """Tell the client of settings that have changed."""
+        for status in self.variables.news(self.transaction.effects):
+            if status.name == "client_encoding":
+                self.encoding = client_encoding(status.value)
+                yield Recode()
+            self.replies.append(status.encode(self.encoding.codec))
+
+    def tell_truncated(self, statement: Listen | Unlisten | Notify) -> None:
+        """Tell of a name that is cut, if it is."""
+        if statement.truncated is not None:
+            cut = f'identifier "{statement.truncated}" will be truncated to "{statement.channel}"'
+            self.notice(ErrorFields("NOTICE", "42622", cut))
 
     def notice(self, fields: ErrorFields) -> None:
         """Send a NoticeResponse."""
@@ -247,7 +359,7 @@ class Session:
 
     def begin_cycle(self) -> None:
         """Note that a message of the extended protocol has come: nothing is sent in between until Sync."""
-        self._in_cycle = True
+        self.in_cycle = True
 
     def die(self, failure: SqlError) -> Script:
         """Tell the client of a FATAL error and end the connection."""
@@ -294,6 +406,10 @@ class Session:
     def _too_long(self, violation: MessageTooLong) -> Script | None:
         if violation.type not in _KNOWN:
             return self.die(fatal(violation.sqlstate, f"invalid frontend message type {violation.type}"))
+        if not self._buffer.skips:
+            if self.phase is Phase.COMMANDS and self._may_attach:
+                return self._relay_too_long(violation)
+            self._buffer.skip_frame()
         if self.phase is Phase.SKIPPING:
             return None
         failure = error("54000", f"message of {violation.length} bytes is longer than max_listen_query_size")
@@ -301,17 +417,28 @@ class Session:
             return self.fail_query(failure)
         return self.fail_pipeline(failure)
 
+    def _relay_too_long(self, violation: MessageTooLong) -> Script:
+        """Attach for a message that is too long to be read, and leave it where it is."""
+        try:
+            yield from self._attach(b"")
+        except SqlError as failure:
+            self._buffer.skip_frame()
+            failed = self.fail_query if violation.type in _ANSWERED_BY_READY else self.fail_pipeline
+            yield from failed(failure)
+
     # Simple query
 
     def _query(self, body: bytes) -> Script:
         """Begin a simple query; the commonest needs no more than its commit."""
         self.prepared.pop(b"", None)
         try:
-            statements = self.read(query_text(body))
+            statements = self.read_or_relay(query_text(body))
         except ProtocolViolation as violation:
             return self.fail_query(error(violation.sqlstate, violation.message))
         except SqlError as failure:
             return self.fail_query(failure)
+        if statements is None:
+            return self.attach_for(QUERY, body)
         if len(statements) == 1 and self.idle:
             statement = statements[0]
             if isinstance(statement, Notify):
@@ -338,7 +465,7 @@ class Session:
         """LISTEN on its own, likewise."""
         try:
             check_name(self, listen.channel)
-            channels = self._channels_after((listen,))
+            channels = self.channels_after((listen,))
             yield Commit((listen,))
             self.channels = channels
         except SqlError as failure:
@@ -359,7 +486,7 @@ class Session:
                 yield from self._run_statement(statement, len(statements), number)
         except SqlError as failure:
             yield from self._failed(failure)
-        self._in_cycle = False
+        self.in_cycle = False
         yield from self._ready()
 
     def _run_statement(self, statement: Statement, count: int, number: int) -> Script:
@@ -381,12 +508,14 @@ class Session:
     def fail_query(self, failure: SqlError) -> Script:
         """Fail a message that ReadyForQuery answers."""
         yield from self._failed(failure)
-        self._in_cycle = False
+        self.in_cycle = False
         yield from self._ready()
 
     def _ready(self) -> Script:
         """End a command: what is due to the client comes before ReadyForQuery."""
         status = self.transaction.status
+        if self._variables is not None:
+            yield from self._report_settings()
         if self.channels and status is Status.IDLE:
             yield READY
         self.replies.append(_READY_FOR_QUERY[status])
@@ -401,10 +530,12 @@ class Session:
         self.transaction.happen(Event.STATEMENT)
         before = len(self.transaction.effects)
         result = execute(self, statement, arguments, alone, pipelined)
+        if isinstance(statement, SignalBackend):
+            yield Signal(statement.function, statement.pid)
         if self.transaction.status is Status.BLOCK:
             for effect in self.transaction.effects[before:]:
                 if isinstance(effect, Listen):
-                    self._reserved = True
+                    self.reserved = True
                     yield Reserve(effect.channel)
         return result
 
@@ -412,6 +543,8 @@ class Session:
         event, tag = _event_of(statement)
         transition = self.transaction.happen(event)
         match statement:
+            case Begin(_, text):
+                self.transaction.begun = text or "BEGIN"
             case Savepoint(name):
                 self.transaction.savepoint(name)
             case Release(name):
@@ -431,24 +564,28 @@ class Session:
         if fate is not Fate.KEEP:
             self.close_portals()
         if fate is Fate.COMMIT:
-            effects = self.transaction.take()
-            if effects:
-                yield from self._commit(effects)
-        if fate is not Fate.KEEP and self._reserved:
-            self._reserved = False
+            changes = self.transaction.take()
+            if changes:
+                yield from self._commit(changes)
+        if fate is not Fate.KEEP and self.reserved:
+            self.reserved = False
             yield GiveUp()
 
-    def _commit(self, effects: tuple[Effect, ...]) -> Script:
+    def _commit(self, changes: tuple[Change, ...]) -> Script:
+        effects = tuple([change for change in changes if isinstance(change, _NAMING)])
         try:
-            channels = self._channels_after(effects)
-            self._reserved = False
-            yield Commit(effects)
-            self.channels = channels
+            if effects:
+                channels = self.channels_after(effects)
+                self.reserved = False
+                yield Commit(effects)
+                self.channels = channels
         except SqlError:
             self.transaction.happen(Event.COMMIT_FAILED)
             raise
+        if self._variables is not None:
+            self._variables.commit(changes)
 
-    def _channels_after(self, effects: tuple[Effect, ...]) -> dict[str, None]:
+    def channels_after(self, effects: tuple[Effect, ...]) -> dict[str, None]:
         """Return what the client will listen to; raises 53400 for too much."""
         if all(isinstance(effect, Notify) for effect in effects):
             return self.channels
@@ -458,7 +595,7 @@ class Session:
                 channels[effect.channel] = None
             elif isinstance(effect, Unlisten):
                 _unlisten(channels, effect.channel)
-        if len(channels) > self._limits.channels:
+        if len(channels) > self.limits.channels:
             raise error("53400", "too many channels for one client", "See max_channels_per_client.")
         return channels
 
@@ -480,7 +617,7 @@ class Session:
             yield from self.end_transaction()
         except SqlError as failure:
             yield from self._failed(failure)
-        self._in_cycle = False
+        self.in_cycle = False
         yield from self._ready()
 
     def terminate(self) -> Script:

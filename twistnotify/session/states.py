@@ -169,6 +169,8 @@ class Phase(Enum):
     """Frames are worked off."""
     SKIPPING = auto()
     """After an error in the extended protocol: everything up to Sync is passed over."""
+    ATTACHED = auto()
+    """Frames go to an upstream session of the client's own (`session.attached`)."""
     CLOSED = auto()
     """Nothing that arrives is looked at any more."""
 
@@ -182,6 +184,8 @@ class Step(Enum):
     ADMITTED = auto()
     FAILED_IN_PIPELINE = auto()
     SYNC = auto()
+    ATTACHED = auto()
+    DETACHED = auto()
     ENDED = auto()
 
 
@@ -191,5 +195,8 @@ CONNECTION: dict[tuple[Phase, Step], Phase] = {
     (Phase.COMMANDS, Step.FAILED_IN_PIPELINE): Phase.SKIPPING,
     (Phase.COMMANDS, Step.SYNC): Phase.COMMANDS,
     (Phase.SKIPPING, Step.SYNC): Phase.COMMANDS,
+    (Phase.LOGIN, Step.ATTACHED): Phase.ATTACHED,
+    (Phase.COMMANDS, Step.ATTACHED): Phase.ATTACHED,
+    (Phase.ATTACHED, Step.DETACHED): Phase.COMMANDS,
     **{(phase, Step.ENDED): Phase.CLOSED for phase in Phase},
 }

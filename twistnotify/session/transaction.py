@@ -6,7 +6,10 @@ away. A savepoint is a mark in the list of effects.
 
 from __future__ import annotations
 
-from twistnotify.session.actions import Effect
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from twistnotify.session.actions import Change
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.states import TRANSACTION, Event, Fate, Status, Transition
 from twistnotify.sql.statements import Notify
@@ -19,16 +22,28 @@ MAX_SAVEPOINTS = 1000
 """Savepoints open at a time in one transaction."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A savepoint, or several of the same name with nothing between them: what had been gathered by then."""
+
+    name: str
+    effects: int
+    size: int
+    times: int = 1
+
+
 class Transaction:
     """The state of one client's transaction."""
 
-    __slots__ = ("_effects", "_savepoints", "_size", "status")
+    __slots__ = ("_effects", "_savepoints", "_size", "begun", "status")
 
     def __init__(self) -> None:
         self.status = Status.IDLE
-        self._effects: list[Effect] = []
+        self.begun = "BEGIN"
+        """The statement that has begun the block, as the client wrote it."""
+        self._effects: list[Change] = []
         # A tuple, and empty in nearly every transaction: it costs a client nothing.
-        self._savepoints: tuple[tuple[str, int, int], ...] = ()
+        self._savepoints: tuple[Mark, ...] = ()
         self._size = 0
 
     def happen(self, event: Event) -> Transition:
@@ -44,7 +59,7 @@ class Transaction:
             self.take()
         return transition
 
-    def add(self, effect: Effect) -> None:
+    def add(self, effect: Change) -> None:
         """Gather an effect; raises 53400 over `MAX_GATHERED_BYTES`."""
         self._size += OVERHEAD
         if isinstance(effect, Notify):
@@ -53,7 +68,7 @@ class Transaction:
             raise error("53400", "the transaction has gathered too many notifications")
         self._effects.append(effect)
 
-    def take(self) -> tuple[Effect, ...]:
+    def take(self) -> tuple[Change, ...]:
         """Take out what was gathered, without repeated notifications: the first of its kind keeps its place."""
         effects, self._effects = self._effects, []
         self._savepoints = ()
@@ -61,35 +76,58 @@ class Transaction:
         return tuple(_distinct(effects))
 
     @property
-    def effects(self) -> list[Effect]:
+    def effects(self) -> list[Change]:
         """What has been gathered so far."""
         return self._effects
 
+    def story(self) -> Iterator[Change | str]:
+        """Iterate over what has happened since the beginning: effects, and the names of savepoints, in their order."""
+        done = 0
+        for mark in self._savepoints:
+            yield from self._effects[done : mark.effects]
+            yield from (mark.name,) * mark.times
+            done = mark.effects
+        yield from self._effects[done:]
+
     def savepoint(self, name: str) -> None:
         """Set a mark."""
+        mark = Mark(name, len(self._effects), self._size)
+        last = self._savepoints[-1] if self._savepoints else None
+        if last is not None and (last.name, last.effects, last.size) == (mark.name, mark.effects, mark.size):
+            # Drivers that set one before each statement use the same name over and over.
+            self._savepoints = (*self._savepoints[:-1], replace(last, times=last.times + 1))
+            return
         if len(self._savepoints) >= MAX_SAVEPOINTS:
             raise error("53400", "too many savepoints in one transaction")
-        self._savepoints = (*self._savepoints, (name, len(self._effects), self._size))
+        self._savepoints = (*self._savepoints, mark)
 
     def release(self, name: str) -> None:
         """Forget a mark and those set after it; raises 3B001 for an unknown one."""
-        self._savepoints = self._savepoints[: self._find(name)]
+        index = self._find(name)
+        mark = self._savepoints[index]
+        rest = (replace(mark, times=mark.times - 1),) if mark.times > 1 else ()
+        self._savepoints = (*self._savepoints[:index], *rest)
 
     def rollback_to(self, name: str) -> None:
         """Throw away what was gathered since a mark, and keep the mark; raises 3B001 for an unknown one."""
         index = self._find(name)
         self._savepoints = self._savepoints[: index + 1]
-        _, count, self._size = self._savepoints[index]
-        del self._effects[count:]
+        mark = self._savepoints[index]
+        self._size = mark.size
+        del self._effects[mark.effects :]
+
+    def rollback_to_last(self) -> None:
+        """Throw away what was gathered since the last mark: one that was not kept is meant."""
+        del self._effects[self._savepoints[-1].effects if self._savepoints else 0 :]
 
     def _find(self, name: str) -> int:
         for index in range(len(self._savepoints) - 1, -1, -1):
-            if self._savepoints[index][0] == name:
+            if self._savepoints[index].name == name:
                 return index
         raise error("3B001", f'savepoint "{name}" does not exist')
 
 
-def _distinct(effects: list[Effect]) -> list[Effect]:
+def _distinct(effects: list[Change]) -> list[Change]:
     seen: set[tuple[str, str]] = set()
     kept = []
     for effect in effects:

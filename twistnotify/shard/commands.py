@@ -44,12 +44,15 @@ MAX_QUEUE_BYTES = 64 * 1024 * 1024
 """Payload bytes that wait for one shard before clients that send more are made to wait."""
 
 SEQUENCE_SETTING = "twistnotify.seq"
+ROUND_TRIP = "SELECT 1"
+"""What goes out for units that notify nothing: PostgreSQL sends what it has for us before it answers."""
 
 
 @dataclass(slots=True, eq=False)
 class Unit:
     """What one client's transaction notifies on one shard: pairs of channel and payload, in order, no pair twice.
 
+    One without any is a probe: its answer comes behind all that PostgreSQL had committed when it went out.
     One that is `alone` shares its query string with nothing: something in one that it was in has been refused.
     `done`, where given, is called once: with None after the commit, else with the error.
     """
@@ -113,7 +116,7 @@ class Batch:
     def sql(self) -> str:
         """Return the query string: one implicit transaction, or several explicit ones."""
         if len(self.transactions) == 1:
-            return ";".join(self.transactions[0].statements)
+            return ";".join(self.transactions[0].statements) or ROUND_TRIP
         return "".join(
             f"BEGIN;SET {SEQUENCE_SETTING}={number};{';'.join(transaction.statements)};COMMIT;"
             for number, transaction in enumerate(self.transactions, self.first)
@@ -150,6 +153,12 @@ class CommandQueue:
 
     def __len__(self) -> int:
         return len(self._commands)
+
+    @property
+    def waiting_probe(self) -> Unit | None:
+        """The last command, if it is a probe."""
+        last = self._commands[-1] if self._commands else None
+        return last if isinstance(last, Unit) and not last.notifications else None
 
     def append(self, command: Listen | Unlisten | Barrier) -> None:
         """Add a command at the end."""

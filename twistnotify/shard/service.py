@@ -100,6 +100,8 @@ class ShardService(Service):
         self._losses = Losses(config.name)
         self._joining: dict[Outbox, dict[str, Barrier]] = {}
         self._when_known: list[Callable[[], None]] = []
+        self.relayed: dict[int, int] = {}
+        """PIDs of backends that clients have through the relay: the client's own PID by the backend's."""
 
     @override
     def startService(self) -> None:
@@ -177,6 +179,19 @@ class ShardService(Service):
         unit.sequence = self.fence.accept(unit.notifications, self.hub)
         self._queue.append_unit(unit)
 
+    @property
+    def settled(self) -> bool:
+        """Tell whether PostgreSQL has answered everything that was accepted here."""
+        return self._link.free and not self._queue
+
+    def probe(self) -> int:
+        """Queue a round trip, unless one waits already; return its number at the fence. `send` sends it."""
+        unit = self._queue.waiting_probe
+        if unit is None:
+            unit = Unit((), 0)
+            self.notify(unit)
+        return unit.sequence
+
     def send(self) -> None:
         """Send what waits, if the connection is free."""
         if not self._send_again.running:
@@ -211,12 +226,14 @@ class ShardService(Service):
     def received(self, notifies: Sequence[Notify]) -> None:
         """Encode a batch of notifications, each once, with the PID that its sender knows as its own."""
         self.counters.received += len(notifies)
-        own, pid_of = self._link.backend_pid, self._sender.senders.pid_of
+        own, pid_of, relayed = self._link.backend_pid, self._sender.senders.pid_of, self.relayed
         batch = []
         for notify in notifies:
             pid, channel, payload = notify.pid, notify.channel, notify.payload
             if pid == own:
                 pid = pid_of(channel, payload) or own
+            elif pid in relayed:
+                pid = relayed[pid]
             batch.append((channel, notification_frame(pid, channel, payload)))
         self._pump.put(batch)
 

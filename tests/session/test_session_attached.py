@@ -1,0 +1,158 @@
+"""Both directions together: whatever passes, a client with an upstream sees what PostgreSQL would show it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from backend import BAD, Backend
+from conversation import ADMISSION, PID, SECRET, SYNC, FrontendPacket, bind, close, close_statement, describe
+from conversation import describe_statement, execute, parse, shown
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from relayed import CALL, FakeRelay, Relayed, told
+
+from twistnotify.session.actions import Replay
+from twistnotify.session.login import Admission
+from twistnotify.sql.statements import Notify
+from twistnotify.wire.copying import CopyData, CopyDone, CopyFail
+from twistnotify.wire.errors import ErrorResponse
+from twistnotify.wire.simple_query import Query
+
+OWN = frozenset(("own",))
+TEXTS = [
+    "",
+    "SELECT 2",
+    "SELECT now()",
+    "SELECT fails()",
+    "LISTEN a",
+    "LISTEN own",
+    "UNLISTEN a",
+    "UNLISTEN *",
+    "NOTIFY a, 'x'",
+    "NOTIFY own, 'y'",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT s",
+    "RELEASE s",
+    "ROLLBACK TO s",
+    "COPY t FROM STDIN",
+    "COPY t TO STDOUT",
+    "oops",
+]
+CALL_NOTIFY = "SELECT pg_notify($1, $2)"
+names = st.sampled_from(["", "", "p"])
+statement_names = st.sampled_from(["", "", "s"])
+queries = st.builds(
+    lambda texts: Query("; ".join(texts).encode()), st.lists(st.sampled_from(TEXTS), min_size=1, max_size=4)
+)
+parses = st.builds(parse, st.sampled_from([*TEXTS, CALL_NOTIFY, "LISTEN a; SELECT 2"]), statement_names)
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[FrontendPacket]:
+    """A statement from Parse to Execute, as a driver sends it."""
+    statement, portal = draw(statement_names), draw(names)
+    sql = draw(st.sampled_from([*TEXTS, CALL_NOTIFY]))
+    values = [draw(st.sampled_from(["a", "own"])), "z"] if sql is CALL_NOTIFY else []
+    return [
+        parse(sql, statement),
+        bind(*values, portal=portal, statement=statement),
+        *draw(st.sampled_from([[], [describe(portal)]])),
+        execute(portal),
+    ]
+
+
+alone = st.one_of(
+    queries,
+    parses,
+    st.builds(lambda portal, statement: bind(portal=portal, statement=statement), names, statement_names),
+    st.builds(describe, names),
+    st.builds(describe_statement, statement_names),
+    st.builds(execute, names, st.sampled_from([0, 1])),
+    st.builds(close, names),
+    st.builds(close_statement, statement_names),
+    st.sampled_from([SYNC, SYNC, SYNC, CALL, CopyData(b"x"), CopyData(BAD), CopyDone(), CopyFail(b"")]),
+).map(lambda message: [message])
+streams = st.lists(st.one_of(alone, runs(), queries.map(lambda query: [query])), max_size=14).map(
+    lambda groups: b"".join(message.encode() for group in groups for message in group)
+)
+schedules = st.lists(st.tuples(st.booleans(), st.integers(1, 80)), max_size=40)
+FINISH = CopyDone().encode() * 4 + SYNC.encode() * 2
+
+
+@dataclass
+class Played(Relayed):
+    """A conversation whose upstream is a small PostgreSQL."""
+
+    backend: Backend = field(default_factory=Backend)
+    fed: int = 0
+    answers: bytes = b""
+
+    def _attach(self, replays: tuple[Replay, ...]) -> None:
+        for replay in replays:
+            check_replay(self.backend, replay)
+        super()._attach(replays)
+
+    def answer_some(self, size: int) -> None:
+        """Have some bytes of the upstream's answers arrive."""
+        fed, self.fed = self.passed[self.fed :], len(self.passed)
+        self.answers += b"".join(message.encode() for message in self.backend.feed(fed))
+        answers, self.answers = self.answers[:size], self.answers[size:]
+        if answers:
+            self.upstream(answers)
+
+
+def check_replay(backend: Backend, replay: Replay) -> None:
+    messages = backend.feed(replay.frames)
+    failed = [message for message in messages if isinstance(message, ErrorResponse)]
+    assert bool(failed) is replay.fails
+    ends = [message.type for message in messages]
+    for types in replay.ends:
+        while ends.pop(0) not in types:
+            pass
+    assert not ends
+
+
+def play(stream: bytes, schedule: list[tuple[bool, int]]) -> Played:
+    """Have a client's stream and the answers to it pass in pieces, in the order of a schedule, then in one go."""
+    admission = Admission(ADMISSION.status, PID, SECRET, "UTF8", ADMISSION.acknowledgements, FakeRelay(OWN))
+    played = Played(admission=admission, parameters={})
+    for is_clients, size in schedule:
+        if is_clients and stream:
+            played.receive(stream[:size])
+            stream = stream[size:]
+        elif not is_clients:
+            played.answer_some(size)
+    played.receive(stream)
+    played.answer_some(1 << 20)
+    return played
+
+
+def in_short(line: str) -> str:
+    """Leave out the words of an error."""
+    return " ".join(line.split()[:2]) if line.startswith(("ERROR", "WARNING", "FATAL")) else line
+
+
+@settings(deadline=None, max_examples=300)
+@given(streams, schedules)
+def test_a_client_sees_what_postgresql_would_show_it(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
+    played, direct = play(stream + FINISH, schedule), Backend()
+    expected = [in_short(shown(message)) for message in direct.feed(stream + FINISH)]
+    assert list(map(in_short, told(played.lines))) == expected
+    if not direct.dead:
+        check_the_end(played, direct)
+
+
+def check_the_end(played: Played, direct: Backend) -> None:
+    session = played.session
+    assert session.transaction.status.value == direct.status
+    if session.attached is not None:
+        assert not session.attached.expected
+        assert session.attached.idle is (direct.status == "I")
+        assert not session.attached.answers.enlisted
+    assert list(session.channels) == list(direct.channels)
+    assert played.listening == set(direct.channels)
+    committed = [effect for effects in played.committed for effect in effects if isinstance(effect, Notify)]
+    assert played.backend.notified + Counter((each.channel, each.payload) for each in committed) == direct.notified

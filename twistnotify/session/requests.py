@@ -1,0 +1,328 @@
+"""What an attached client sends, on its way to the upstream.
+
+Frames go on as they are, but for statements that are served here, which stand-ins take the place of. What is read is
+remembered with the answer that is expected (`expected`), and comes to effect when that has come (`answers`).
+
+Before what may commit a LISTEN or a NOTIFY goes on, the client is registered, and the shard has to have heard all
+LISTENs that were accepted before (a gate): so a transaction hears itself, and its NOTIFY overtakes nobody's LISTEN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twistnotify.session.actions import Close, Enlist, Gate
+from twistnotify.session.encodings import decode
+from twistnotify.session.expected import BIND, CALL, CLOSE, DESCRIBE, EXECUTE, PARSE, PLAIN, QUERY, SYNC, Expected, Run
+from twistnotify.session.failure import SqlError
+from twistnotify.session.interest import is_of_interest
+from twistnotify.session.lane import MORE_DATA, Script
+from twistnotify.session.states import Status
+from twistnotify.session.substitution import substitute
+from twistnotify.sql.pieces import Piece, pieces
+from twistnotify.sql.standins import raise_error
+from twistnotify.sql.statements import (
+    Begin,
+    CallNotify,
+    Commit,
+    Deallocate,
+    DeallocateAll,
+    DiscardAll,
+    DoBlock,
+    Listen,
+    Notify,
+    Other,
+    PrepareTransaction,
+    Rollback,
+    SqlSyntaxError,
+    Statement,
+)
+from twistnotify.wire import extended_query
+from twistnotify.wire.simple_query import Query
+from twistnotify.wire.stream import LONG, PASSED, FrameStream
+from twistnotify.wire.violations import ProtocolViolation
+
+if TYPE_CHECKING:
+    from twistnotify.session.attached import Attached
+
+PASSING = b"d"
+"""COPY data: the only messages of a client that come in masses."""
+MAX_NOTED = 10_000
+"""Named statements of one client that are remembered because they are of concern here."""
+_HEADER = 5
+
+
+class Requests:
+    """The direction from the client to the upstream."""
+
+    def __init__(self, attached: Attached, limit: int, longest: int) -> None:
+        self.stream = FrameStream(PASSING, limit, longest)
+        self.statements: dict[bytes, Statement] = {}
+        self.portals: dict[bytes, Run] = {}
+        self.foreseen: dict[str, None] = {}
+        """Channels that the open transaction LISTENs to, as far as it has been sent."""
+        self.spoken = False
+        """Whether it has used LISTEN or NOTIFY."""
+        self.in_block = attached.session.in_block
+        self._attached = attached
+
+    def script(self) -> Script:
+        """Work off what arrives."""
+        stream, forwarded = self.stream, self._attached.forwarded
+        try:
+            while True:
+                piece = stream.next_piece()
+                if piece is None:
+                    yield MORE_DATA
+                    continue
+                type_, data = piece
+                if type_ == PASSED:
+                    forwarded.append(data)
+                    continue
+                react = _REACTIONS.get(type_ & ~LONG)
+                if react is None:
+                    raise ProtocolViolation(f"invalid frontend message type {type_ & ~LONG}")
+                script = react(self, data, type_ >= LONG)
+                if script is not None:
+                    yield from script
+        except ProtocolViolation as violation:
+            yield from self._attached.die(violation)
+
+    def _send(self, frame: bytes, entry: Expected) -> None:
+        self._attached.forwarded.append(frame)
+        self._attached.expected.add(entry)
+
+    def _send_end(self, frame: bytes, entry: Expected) -> Script:
+        """Send what may end a transaction in which LISTEN or NOTIFY was used."""
+        yield from self._prepare_end()
+        self._send(frame, entry)
+
+    def _prepare_end(self) -> Script:
+        if not self.spoken:
+            return
+        self.spoken = False
+        channels, self.foreseen = tuple(self.foreseen), {}
+        if channels:
+            yield Enlist(channels)
+        yield Gate()
+
+    def _catch_up(self) -> None:
+        """Know for sure where the transaction stands, as nothing is on its way."""
+        if not self._attached.expected:
+            self.in_block = self._attached.session.transaction.status in (Status.BLOCK, Status.FAILED)
+            if not self.in_block and not self._attached.in_pipeline:
+                self.foreseen, self.spoken = {}, False
+
+    def _read(self, sql: bytes) -> tuple[Piece, ...]:
+        """Return the statements of a text where one of them is of concern here."""
+        if not is_of_interest(sql) or (b"\\" in sql and not self._attached.standard_strings):
+            return ()
+        try:
+            found = pieces(decode(sql, self._attached.session.encoding))
+        except (SqlSyntaxError, SqlError):
+            # The upstream is the judge of it.
+            return ()
+        return found if any(type(piece.statement) is not Other for piece in found) else ()
+
+    # Simple query
+
+    def _query(self, frame: bytes, long: bool) -> Script | None:
+        self._catch_up()
+        self.statements.pop(b"", None)
+        self._attached.in_pipeline = False
+        found = () if long else self._read(frame[_HEADER:-1])
+        if found:
+            return self._read_query(frame[_HEADER:-1], found)
+        if self.spoken and not self.in_block:
+            return self._send_end(frame, PLAIN[QUERY])
+        self._send(frame, PLAIN[QUERY])
+        return None
+
+    def _read_query(self, sql: bytes, found: tuple[Piece, ...]) -> Script:
+        encoding = self._attached.session.encoding
+        text = decode(sql, encoding)
+        parts: list[str] = []
+        shifts: list[tuple[int, int]] = []
+        ends = False
+        at = grown = 0
+        for piece in found:
+            stand_in = substitute(self._attached, piece.statement)
+            ends = self._foresee(piece.statement) or ends
+            if stand_in is None:
+                continue
+            # As long as what it stands for, so that the places of errors behind it are right; or else put right.
+            stand_in = stand_in.ljust(piece.end - piece.start)
+            parts += (text[at : piece.start], stand_in)
+            at = piece.end
+            if growth := len(stand_in) - (piece.end - piece.start):
+                grown += growth
+                shifts.append((piece.end + grown, growth))
+        frame = Query(("".join(parts) + text[at:]).encode(encoding.codec)).encode()
+        runs = tuple([Run(piece.statement) for piece in found])
+        entry = Expected(QUERY, runs, shifts=tuple(shifts))
+        if ends or not self.in_block:
+            yield from self._send_end(frame, entry)
+        else:
+            self._send(frame, entry)
+
+    def _foresee(self, statement: Statement) -> bool:
+        """Note what a statement will have done; tell whether it ends a transaction."""
+        match statement:
+            case Listen(channel):
+                self.foreseen[channel] = None
+                self.spoken = True
+            case Notify() | CallNotify():
+                self.spoken = True
+            case DoBlock(inner):
+                for each in inner:
+                    self._foresee(each)
+            case Begin():
+                self.in_block = True
+            case Commit(chain):
+                self.in_block = chain
+                return True
+            case Rollback(chain):
+                self.in_block = chain
+                self.foreseen, self.spoken = {}, False
+            case PrepareTransaction():
+                self.in_block = False
+            case DiscardAll():
+                self.statements.clear()
+            case DeallocateAll():
+                self.statements = {name: noted for name, noted in self.statements.items() if not name}
+            case Deallocate(name):
+                self.statements.pop(name.encode(self._attached.session.encoding.codec, "replace"), None)
+        return False
+
+    # Extended query
+
+    def _parse(self, frame: bytes, long: bool) -> None:
+        self._catch_up()
+        self._attached.in_pipeline = True
+        name, sql = _names(frame)
+        if not name:
+            self.statements.pop(b"", None)
+        found = () if long else self._read(sql)
+        if len(found) != 1:
+            self._send(frame, PLAIN[PARSE])
+            return
+        stand_in = substitute(self._attached, found[0].statement)
+        if len(self.statements) >= MAX_NOTED:
+            stand_in = raise_error("53400", "too many prepared statements")
+        if stand_in is not None:
+            message = extended_query.Parse.decode(frame[_HEADER:])
+            sql = stand_in.encode(self._attached.session.encoding.codec)
+            frame = extended_query.Parse(name, sql, message.parameter_types).encode()
+        if name in self.statements:
+            # PostgreSQL refuses it; what has the name keeps it.
+            self._send(frame, PLAIN[PARSE])
+            return
+        self.statements[name] = found[0].statement
+        self._send(frame, Expected(PARSE, name=name))
+
+    def _bind(self, frame: bytes, long: bool) -> None:
+        self._catch_up()
+        self._attached.in_pipeline = True
+        if not self.statements and not self.portals:
+            self._send(frame, PLAIN[BIND])
+            return
+        portal, name = _names(frame)
+        self.portals.pop(portal, None)
+        statement = self.statements.get(name)
+        if statement is None or long:
+            self._send(frame, PLAIN[BIND])
+            return
+        self.portals[portal] = Run(statement, self._arguments(statement, frame))
+        self._send(frame, Expected(BIND, name=portal))
+
+    def _arguments(self, statement: Statement, frame: bytes) -> tuple[str | None, ...]:
+        """Return the values that pg_notify() is called with; none where the upstream will refuse them."""
+        if not isinstance(statement, CallNotify):
+            return ()
+        try:
+            values = extended_query.Bind.decode(frame[_HEADER:]).parameters
+            encoding = self._attached.session.encoding
+            return tuple([None if value is None else decode(value, encoding) for value in values])
+        except (ProtocolViolation, SqlError):
+            return ()
+
+    def _describe(self, frame: bytes, _: bool) -> None:
+        self._attached.in_pipeline = True
+        self._send(frame, PLAIN[DESCRIBE])
+
+    def _execute(self, frame: bytes, _: bool) -> Script | None:
+        self._attached.in_pipeline = True
+        run = self.portals.pop(_names(frame)[0], None) if self.portals else None
+        if run is None:
+            self._send(frame, PLAIN[EXECUTE])
+            return None
+        entry = Expected(EXECUTE, (run,))
+        if self._foresee(run.statement):
+            return self._send_end(frame, entry)
+        self._send(frame, entry)
+        return None
+
+    def _close(self, frame: bytes, _: bool) -> None:
+        self._attached.in_pipeline = True
+        noted: dict[bytes, Statement] | dict[bytes, Run]
+        noted = self.statements if frame[_HEADER : _HEADER + 1] == b"S" else self.portals
+        noted.pop(frame[_HEADER + 1 : -1], None)
+        self._send(frame, PLAIN[CLOSE])
+
+    def _flush(self, frame: bytes, _: bool) -> None:
+        self._attached.forwarded.append(frame)
+
+    def _sync(self, frame: bytes, _: bool) -> Script | None:
+        self._attached.in_pipeline = False
+        if self.spoken and not self.in_block:
+            return self._send_end(frame, PLAIN[SYNC])
+        self._send(frame, PLAIN[SYNC])
+        return None
+
+    # The rest
+
+    def _call(self, frame: bytes, _: bool) -> None:
+        self._attached.in_pipeline = False
+        self._send(frame, PLAIN[CALL])
+
+    def _end_copy(self, frame: bytes, _: bool) -> None:
+        self._attached.forwarded.append(frame)
+        self._attached.expected.end_copy()
+
+    def _terminate(self, frame: bytes, _: bool) -> Script:
+        self._attached.forwarded.append(frame)
+        yield Close("client")
+
+    def remember_portal(self, name: bytes, statement: Statement, arguments: tuple[str | None, ...]) -> None:
+        """Remember a portal that was made before there was an upstream."""
+        self.portals[name] = Run(statement, arguments)
+
+    def forget(self, entry: Expected) -> None:
+        """Forget a name that has not come to be."""
+        if entry.name is not None:
+            noted: dict[bytes, Statement] | dict[bytes, Run]
+            noted = self.statements if entry.kind == PARSE else self.portals
+            noted.pop(entry.name, None)
+
+
+def _names(frame: bytes) -> tuple[bytes, bytes]:
+    """Return the first two strings of a frame; what is malformed has no names, and is the upstream's to refuse."""
+    first, _, rest = frame[_HEADER:].partition(b"\0")
+    return first, rest.partition(b"\0")[0]
+
+
+_REACTIONS: dict[int, Callable[[Requests, bytes, bool], Script | None]] = {
+    ord("Q"): Requests._query,
+    ord("P"): Requests._parse,
+    ord("B"): Requests._bind,
+    ord("D"): Requests._describe,
+    ord("E"): Requests._execute,
+    ord("C"): Requests._close,
+    ord("H"): Requests._flush,
+    ord("S"): Requests._sync,
+    ord("F"): Requests._call,
+    ord("c"): Requests._end_copy,
+    ord("f"): Requests._end_copy,
+    ord("X"): Requests._terminate,
+}
