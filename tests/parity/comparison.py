@@ -1,8 +1,8 @@
 """Two transcripts of one dialogue held against each other.
 
-Everything counts but the detail and the hint of an error where twistnotify has none, and where they came from in
-PostgreSQL's source. What differs must be a row of `parity.differences`, exactly; a row that no longer applies is a
-problem too.
+Everything counts but the detail, the hint and the place of an error where twistnotify has none, and where they came
+from in PostgreSQL's source. What differs must be a row of `parity.differences`, exactly; a row that no longer applies
+is a problem too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from parity.dialogue import Line
+from parity.transcript import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,13 @@ def _texts(lines: Iterable[Line]) -> tuple[str, ...]:
 
 def _details(theirs: Line, ours: Line) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Compare what an error says beyond its message, as far as twistnotify says it."""
+    pairs = (
+        ("detail", theirs.detail, ours.detail),
+        ("hint", theirs.hint, ours.hint),
+        ("place", theirs.place, ours.place),
+    )
     return [
         ((f"{kind}: {their_text}",), (f"{kind}: {our_text}",))
-        for kind, their_text, our_text in (("detail", theirs.detail, ours.detail), ("hint", theirs.hint, ours.hint))
+        for kind, their_text, our_text in pairs
         if our_text is not None and our_text != their_text
     ]

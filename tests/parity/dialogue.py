@@ -5,8 +5,7 @@ where it reads. The same function is played to PostgreSQL and to twistnotify; `p
 said. So a dialogue states nothing about what is right, and must not depend on timing: what comes from another
 connection is awaited (`Connection.hear`), or falls due at the end of a command.
 
-What differs from run to run is blanked here, once: a PID becomes the name of its connection, the key to cancel with
-becomes its length, and the ParameterStatus messages of a log-in are sorted, as they come in no promised order.
+What differs from run to run is blanked in `parity.transcript`.
 """
 
 from __future__ import annotations
@@ -15,36 +14,26 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from zlib import crc32
 
-from twistnotify.wire.catalog import BackendMessage, FrontendMessage, decode_backend
-from twistnotify.wire.errors import ErrorResponse, NoticeResponse
+from parity.transcript import Line, Told, heard, in_promised_order, kind, read, said, without_signals
+
+from twistnotify.wire.body import frame, int32, nullable_values, numbers
+from twistnotify.wire.catalog import FrontendMessage
 from twistnotify.wire.extended_query import PORTAL, STATEMENT, Bind, Close, Describe, Execute, Flush, Parse, Sync
 from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.notification import NotificationResponse
 from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery, Terminate
-from twistnotify.wire.simple_query import DataRow, Query
+from twistnotify.wire.simple_query import Query
 from twistnotify.wire.startup import PROTOCOL_3_0, BackendKeyData, CancelRequest, SSLRequest, StartupMessage
 from twistnotify.wire.trace import trace
-from twistnotify.wire.violations import ProtocolViolation
 
 DEADLINE = 20.0
 """Seconds that a server has for each piece of its answer."""
-SHOWN = 200
-"""Characters of a line that are shown; a longer one ends in its length and checksum."""
-BIGGEST_MESSAGE = 1 << 20
+BIGGEST_MESSAGE = 1 << 24
+CODECS = {"LATIN1": "latin-1"}
+"""What Python calls a client_encoding, where it is not read as UTF-8."""
 
 Parameter = bytes | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that was said. `detail` and `hint` are an error's, which are compared by rules of their own."""
-
-    text: str
-    detail: str | None = None
-    hint: str | None = None
-    stalled: bool = False
 
 
 class Stalled(Exception):
@@ -68,9 +57,12 @@ class Dialogues(list[Dialogue]):
         return play
 
 
-def play(dialogue: Dialogue, port: int) -> list[Line]:
-    """Play a dialogue to the server at a port of 127.0.0.1 and return what was said."""
-    stage = Stage(port)
+def play(dialogue: Dialogue, port: int, senders: bool = True) -> list[Line]:
+    """Play a dialogue to the server at a port of 127.0.0.1 and return what was said.
+
+    Where `senders` is false, all notifications are from strangers.
+    """
+    stage = Stage(port, senders)
     try:
         dialogue.play(stage)
         stage.finish()
@@ -78,14 +70,15 @@ def play(dialogue: Dialogue, port: int) -> list[Line]:
         stage.lines.append(Line(str(stalled), stalled=True))
     finally:
         stage.close()
-    return stage.lines
+    return in_promised_order(stage.lines)
 
 
 class Stage:
     """The connections of one dialogue and all that was said on them, in the order of the script."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, senders: bool = True) -> None:
         self.port = port
+        self.senders = senders
         self.lines: list[Line] = []
         self.names: dict[int, str] = {}
         self._connections: list[Connection] = []
@@ -108,6 +101,18 @@ class Stage:
     def connect_many(self, *names: str) -> tuple[Connection, ...]:
         """Connect and log in once for each name."""
         return tuple(self.connect(name) for name in names)
+
+    def set_up(self, *statements: str) -> None:
+        """Run statements on a connection of their own, whose end is awaited; it is no part of the dialogue."""
+        before = len(self.lines)
+        connection = self.connect("set-up")
+        for sql in statements:
+            connection.query(sql)
+        connection.terminate()
+        refusals = [line.text for line in self.lines[before:] if line.text.startswith("set-up< ErrorResponse")]
+        if refusals:
+            raise AssertionError(f"set-up failed: {refusals}")
+        del self.lines[before:]
 
     def finish(self) -> None:
         """See what each connection is still owed: nothing may be left that only one of the servers sends."""
@@ -145,26 +150,19 @@ class Connection:
     def start_up(self, version: int = PROTOCOL_3_0, parameters: dict[str, str] | None = None) -> Connection:
         """Send a StartupMessage and read up to the first ReadyForQuery, or the end."""
         parameters = parameters or {}
-        if parameters.get("client_encoding", "").upper() == "LATIN1":
-            self._codec = "latin-1"
         self._say(StartupMessage(version, parameters).encode(), f"StartupMessage {version:#x} {parameters}")
-        told: list[BackendMessage | str] = []
         self._unanswered = 1
-        self._read(lambda message: isinstance(message, ReadyForQuery), told.append)
-        settings = sorted((m for m in told if isinstance(m, ParameterStatus)), key=lambda status: status.name.lower())
-        rest = iter(settings)
-        for message in told:
-            self._note(next(rest) if isinstance(message, ParameterStatus) else message)
+        self._read(lambda message: isinstance(message, ReadyForQuery), self._note)
         self._logged_in = not self.over
         if self.over:
-            self._hear("closed")
+            self._note("closed")
         return self
 
     def request_ssl(self) -> Connection:
         """Send an SSLRequest and read its answer, which is a byte."""
         self._say(SSLRequest().encode(), "SSLRequest")
-        self._send()
-        self._hear(f"byte {self._receive(1)!r}")
+        self.send()
+        self._note(f"byte {self._receive(1)!r}")
         return self
 
     def cancel(self, pid: int, secret: bytes) -> Connection:
@@ -244,9 +242,39 @@ class Connection:
 
     def flush(self, until: str) -> Connection:
         """Say Flush and read up to a message of this name, or an error."""
-        self._say_message(Flush())
-        self._read(lambda message: type(message).__name__ in (until, "ErrorResponse"), self._note)
-        return self
+        return self._say_message(Flush()).read_until(until)
+
+    # COPY and function calls
+
+    def copy(self, sql: str, until: str = "CopyInResponse") -> Connection:
+        """Send a Query and read up to the answer that begins a COPY, or an error."""
+        return self.and_query(sql).read_until(until)
+
+    def copy_data(self, data: bytes) -> Connection:
+        """Say CopyData."""
+        return self._say(frame(ord("d"), data), f"CopyData {data!r}")
+
+    def copy_done(self) -> Connection:
+        """Say CopyDone."""
+        return self._say(frame(ord("c")), "CopyDone")
+
+    def copy_fail(self, reason: str) -> Connection:
+        """Say CopyFail."""
+        return self._say(frame(ord("f"), reason.encode(), b"\0"), f"CopyFail {reason!r}")
+
+    def ignored_sync(self) -> Connection:
+        """Say a Sync that nothing answers, as PostgreSQL ignores it during COPY."""
+        return self._say_message(Sync())
+
+    def call(
+        self, function: int, *arguments: bytes | None, formats: tuple[int, ...] = (1,), result: int = 1
+    ) -> Connection:
+        """Send a FunctionCall, `function` being an oid, and read up to its ReadyForQuery."""
+        self._unanswered += 1
+        body = int32(function), numbers("h", formats), nullable_values(arguments), result.to_bytes(2, "big")
+        return self._say(frame(ord("F"), *body), f"FunctionCall {function} {arguments}").read_all()
+
+    # Anything
 
     def raw(self, data: bytes) -> Connection:
         """Say some bytes as they are."""
@@ -259,6 +287,20 @@ class Connection:
 
     # Reading
 
+    def send(self) -> Connection:
+        """Send what was said, and read nothing yet."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        # A server that has ended the connection is heard all the same.
+        with suppress(ConnectionError):
+            self._socket.sendall(data)
+        return self
+
+    def read_until(self, name: str) -> Connection:
+        """Read up to a message of this name, or an error."""
+        self._read(lambda message: kind(message) in (name, "ErrorResponse"), self._note)
+        return self
+
     def read_all(self) -> Connection:
         """Read up to the ReadyForQuery of everything that one answers."""
         self._read(lambda _: not self._unanswered, self._note)
@@ -268,7 +310,7 @@ class Connection:
         """Read up to the `count`-th notification."""
         heard = 0
 
-        def is_last(message: BackendMessage | str) -> bool:
+        def is_last(message: Told) -> bool:
             nonlocal heard
             heard += isinstance(message, NotificationResponse)
             return heard == count
@@ -279,14 +321,14 @@ class Connection:
     def read_to_the_end(self) -> Connection:
         """Read until the server closes the connection."""
         self._read(lambda _: False, self._note)
-        self._hear("closed")
+        self._note("closed")
         return self
 
     def read_bytes_to_the_end(self) -> Connection:
         """Read what is not made of messages until the server closes the connection."""
-        self._send()
+        self.send()
         data = b"".join(iter(lambda: self._receive(65536), b""))
-        self._hear(f"bytes {data!r}, then closed")
+        self._note(f"bytes {data!r}, then closed")
         return self
 
     def terminate(self) -> Connection:
@@ -300,7 +342,7 @@ class Connection:
         """
         if self.over or not self._logged_in:
             return
-        told: list[BackendMessage | str] = []
+        told: list[Told] = []
         self._unanswered += 2
         self._outgoing += [Sync().encode(), Query(b"ROLLBACK").encode()]
         self._read(lambda _: not self._unanswered, told.append)
@@ -318,25 +360,15 @@ class Connection:
         return text if isinstance(text, bytes) else text.encode(self._codec)
 
     def _shown(self, data: bytes) -> str:
-        return _short(repr(data.decode(self._codec, "backslashreplace")))
+        return without_signals(repr(data.decode(self._codec, "backslashreplace")), self._stage.names)
 
     def _say_message(self, message: FrontendMessage) -> Connection:
         return self._say(message.encode(), trace(message, reveal=True).removeprefix("F "))
 
     def _say(self, data: bytes, note: str) -> Connection:
         self._outgoing.append(data)
-        self._stage.lines.append(Line(_short(f"{self.name}> {note}")))
+        self._stage.lines.append(said(self.name, note))
         return self
-
-    def _hear(self, note: str) -> None:
-        self._stage.lines.append(Line(_short(f"{self.name}< {note}")))
-
-    def _send(self) -> None:
-        data = b"".join(self._outgoing)
-        self._outgoing.clear()
-        # A server that has ended the connection is heard all the same.
-        with suppress(ConnectionError):
-            self._socket.sendall(data)
 
     def _receive(self, size: int) -> bytes:
         try:
@@ -348,11 +380,9 @@ class Connection:
         self.over = not data
         return data
 
-    def _read(
-        self, is_last: Callable[[BackendMessage | str], bool], take: Callable[[BackendMessage | str], None]
-    ) -> None:
+    def _read(self, is_last: Callable[[Told], bool], take: Callable[[Told], None]) -> None:
         """Send what was said, and read up to the last message wanted or the end of the connection."""
-        self._send()
+        self.send()
         while True:
             message = self._next_message()
             if message is None:
@@ -361,55 +391,22 @@ class Connection:
             if is_last(message):
                 return
 
-    def _next_message(self) -> BackendMessage | str | None:
-        while (frame := self._incoming.next_frame()) is None:
+    def _next_message(self) -> Told | None:
+        while (incoming := self._incoming.next_frame()) is None:
             data = self._receive(65536)
             if not data:
                 return None
             self._incoming.feed(data)
-        try:
-            message = decode_backend(*frame, self._codec)
-        except ProtocolViolation:
-            return f"unknown message {chr(frame[0])!r} {frame[1]!r}"
+        message = read(*incoming, self._codec)
         if isinstance(message, ReadyForQuery):
             self._unanswered -= 1
         if isinstance(message, BackendKeyData):
             self.pid, self.secret = message.pid, message.secret
             self._stage.names[message.pid] = self.name
+        if isinstance(message, ParameterStatus) and message.name == "client_encoding":
+            self._codec = CODECS.get(message.value.upper(), "utf-8")
         return message
 
-    def _note(self, message: BackendMessage | str) -> None:
-        """Note a message with what differs from run to run blanked."""
-        match message:
-            case str():
-                self._hear(message)
-            case NotificationResponse(pid, channel, payload):
-                self._hear(f"NotificationResponse {channel!r} {payload!r} from {self._name_of(pid)}")
-            case BackendKeyData(pid, secret):
-                self._hear(f"BackendKeyData pid={self._name_of(pid)} secret=({len(secret)} bytes)")
-            case ErrorResponse(fields) | NoticeResponse(fields):
-                text = f"{self.name}< {type(message).__name__} {fields.severity} {fields.sqlstate} {fields.message}"
-                if fields.position is not None:
-                    text += f" at {fields.position}"
-                self._stage.lines.append(Line(text, fields.detail, fields.hint))
-            case DataRow(values):
-                self._hear(f"DataRow {[self._without_pid(value) for value in values]}")
-            case _:
-                self._hear(trace(message, reveal=True).removeprefix("B "))
-
-    def _name_of(self, pid: int) -> str:
-        return self._stage.names.get(pid, "a stranger")
-
-    def _without_pid(self, value: bytes | None) -> str:
-        for pid, name in self._stage.names.items():
-            if value == str(pid).encode():
-                return f"pid of {name}"
-            if value == pid.to_bytes(4, "big"):
-                return f"binary pid of {name}"
-        return repr(value)
-
-
-def _short(text: str) -> str:
-    if len(text) <= SHOWN:
-        return text
-    return f"{text[:SHOWN]}... {len(text)} characters, checksum {crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+    def _note(self, message: Told) -> None:
+        unknown = isinstance(message, NotificationResponse) and not self._stage.senders
+        self._stage.lines.append(heard(self.name, message, {} if unknown else self._stage.names))

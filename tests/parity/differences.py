@@ -9,9 +9,18 @@ from parity.comparison import Difference
 
 NO_PLACE = "the place of a function or a parameter within a statement is not kept for errors that come after parsing"
 ONE_VERSION = "one wording, or behaviour, for all versions: that of PostgreSQL 15"
-PROTOCOL_3_0 = "protocol 3.0 is the newest spoken here, and negotiated as PostgreSQL 15 does it"
+PROTOCOL_3_2 = "protocol 3.2 is the newest spoken here, and negotiated as PostgreSQL 18 does it"
 AFTER_LOG_IN = "what a client asks for is judged before AuthenticationOk, which PostgreSQL has sent by then"
-NO_TWO_PHASE = "there is no max_prepared_transactions to set here, so the hint says something else"
+NO_TWO_PHASE = (
+    "what LISTENs cannot be prepared, whatever else prevents it; and an upstream session leaves the block open"
+)
+REPORTED_FIRST = (
+    "a changed client_encoding is reported before the notifications that are in it, and by PostgreSQL behind them"
+)
+SENDER = (
+    "a LISTEN that is hidden in a function is the upstream's, which knows the sender of a shared NOTIFY by its own PID"
+)
+WHEN_ASKED = "beside other SQL, pg_listening_channels() shows what was in effect when its query string came"
 
 
 def _one_line(reason: str, dialogue: str, theirs: str, ours: str, *versions: int) -> Difference:
@@ -27,25 +36,30 @@ def _wrong_signature(types: str) -> Difference:
     return _without_position("declared_types_that_pg_notify_does_not_take", line, 8)
 
 
-def _prepare_hint(version: int, setting: str) -> Difference:
-    return Difference(
-        NO_TWO_PHASE,
-        ("prepare_transaction_without_two_phase_commit", "prepare_transaction_outside_of_a_block"),
-        (f"hint: Set {setting} to a nonzero value.",),
-        ("hint: twistnotify has no database behind a transaction to prepare.",),
-        (version,),
-    )
-
-
 def _supported_versions(dialogue: str, start: str, end: str) -> Difference:
     return _one_line(
-        PROTOCOL_3_0, dialogue, f"{start}server supports 3.0 to 3.2{end}", f"{start}server supports 3.0 to 3.0{end}", 18
+        PROTOCOL_3_2, dialogue, f"{start}server supports 3.0 to 3.0{end}", f"{start}server supports 3.0 to 3.2{end}", 15
     )
 
 
-def _shorter_key(name: str, *dialogues: str) -> Difference:
+def _negotiated(name: str, options: str, *dialogues: str) -> Difference:
+    line = f"{name}< NegotiateProtocolVersion version={{}} options={options}"
+    return Difference(PROTOCOL_3_2, dialogues, (line.format(196608),), (line.format(196610),), (15,))
+
+
+def _longer_key(name: str, *dialogues: str) -> Difference:
     key = f"{name}< BackendKeyData pid={name} secret="
-    return Difference(PROTOCOL_3_0, dialogues, (f"{key}(32 bytes)",), (f"{key}(4 bytes)",), (18,))
+    return Difference(PROTOCOL_3_2, dialogues, (f"{key}(4 bytes)",), (f"{key}(32 bytes)",), (15,))
+
+
+def reported_first(sender: str) -> Difference:
+    """Return the row of a dialogue in which the encoding changes while a notification is on its way."""
+    return Difference(
+        REPORTED_FIRST,
+        ("the_encoding_changes_within_one_query",),
+        (f"a< NotificationResponse 'x' '\\udce9' from {sender}",),
+        (f"a< NotificationResponse 'x' 'é' from {sender}",),
+    )
 
 
 DIFFERENCES: tuple[Difference, ...] = (
@@ -61,11 +75,18 @@ DIFFERENCES: tuple[Difference, ...] = (
     _without_position("parameters_in_a_simple_query", "a< ErrorResponse ERROR 42P02 there is no parameter $1", 23),
     _without_position("parameters_in_a_simple_query", "b< ErrorResponse ERROR 42P02 there is no parameter $1", 25),
     # Transactions
-    _prepare_hint(15, "max_prepared_transactions"),
-    _prepare_hint(18, '"max_prepared_transactions"'),
     Difference(
-        "a refusal is told without the warning that PostgreSQL sends ahead of it",
-        ("prepare_transaction_outside_of_a_block",),
+        NO_TWO_PHASE,
+        ("two_phase_commit_is_off",),
+        ("a< ErrorResponse ERROR 55000 prepared transactions are disabled", "a< ReadyForQuery status='I'"),
+        (
+            "a< ErrorResponse ERROR 0A000 cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY",
+            "a< ReadyForQuery status='E'",
+        ),
+    ),
+    Difference(
+        NO_TWO_PHASE,
+        ("two_phase_commit_is_off",),
         ("a< NoticeResponse WARNING 25P01 there is no transaction in progress",),
         (),
     ),
@@ -116,13 +137,27 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a< BindComplete",
         "a< ErrorResponse ERROR 22023 unsupported format code: 7",
     ),
+    # Other SQL
     Difference(
-        "the function call protocol is not served: nobody calls pg_notify() by it",
-        ("the_function_call_protocol",),
-        ("a< unknown message 'V' b'\\x00\\x00\\x00\\x00'", "a< NotificationResponse 'x' 'p' from a"),
-        ("a< ErrorResponse ERROR 0A000 the function call protocol is not served here",),
+        WHEN_ASKED,
+        ("channels_shown_in_the_middle",),
+        ("a< DataRow [\"b'y'\"]", "a< CommandComplete tag='SELECT 2'"),
+        ("a< CommandComplete tag='SELECT 1'",),
+    ),
+    _one_line(
+        SENDER,
+        "listen_hidden_in_a_block_of_code",
+        "a< NotificationResponse 'hidden' 'other' from b",
+        "a< NotificationResponse 'hidden' 'other' from a stranger",
+    ),
+    Difference(
+        "who terminates itself is told that this is done before it ends",
+        ("one_terminates_itself",),
+        (),
+        ("a< CommandComplete tag='SELECT 1'", "a< ReadyForQuery status='I'"),
     ),
     # Encodings
+    reported_first("a"),
     *(
         Difference(AFTER_LOG_IN, ("unknown_encodings",), (f"{name}< AuthenticationOk",), ())
         for name in ("a0", "a1", "a2")
@@ -151,25 +186,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         "a< ErrorResponse FATAL 0A000 replication connections are not supported",
     ),
     *(
-        Difference(PROTOCOL_3_0, (dialogue,), (), ("a< NegotiateProtocolVersion version=196608 options=()",), (18,))
+        Difference(PROTOCOL_3_2, (dialogue,), ("a< NegotiateProtocolVersion version=196608 options=()",), (), (15,))
         for dialogue in ("protocol_3_2", "later_protocols")
     ),
-    _one_line(
-        PROTOCOL_3_0,
-        "later_protocols",
-        "b< NegotiateProtocolVersion version=196610 options=()",
-        "b< NegotiateProtocolVersion version=196608 options=()",
-        18,
-    ),
-    _one_line(
-        PROTOCOL_3_0,
-        "protocol_options",
-        "b< NegotiateProtocolVersion version=196610 options=('_pq_.test_protocol_negotiation',)",
-        "b< NegotiateProtocolVersion version=196608 options=('_pq_.test_protocol_negotiation',)",
-        18,
-    ),
-    _shorter_key("a", "protocol_3_2"),
-    _shorter_key("b", "later_protocols", "protocol_options"),
+    _negotiated("b", "()", "later_protocols"),
+    _negotiated("b", "('_pq_.test_protocol_negotiation',)", "protocol_options"),
+    _longer_key("a", "protocol_3_2"),
+    _longer_key("b", "later_protocols", "protocol_options"),
     _supported_versions(
         "other_major_protocols", "a< ErrorResponse FATAL 0A000 unsupported frontend protocol 4.0: ", ""
     ),

@@ -1,7 +1,7 @@
 """The comparison itself: what it finds, and what it lets pass."""
 
 from parity.comparison import Difference, problems
-from parity.dialogue import Line
+from parity.transcript import Line
 
 SAME = [Line("a< ReadyForQuery status='I'")]
 HEARD = [Line("a< NotificationResponse 'x' 'p' from a"), *SAME]
@@ -28,6 +28,12 @@ def test_a_hint_counts_where_ours_has_one() -> None:
     assert problems([theirs], [silent], ()) == []
     assert problems([theirs], [ours], ()) == ["- hint: Do this.\n+ hint: Do that."]
     assert problems([silent], [ours], ()) == ["- hint: None\n+ hint: Do that."]
+
+
+def test_a_place_counts_where_ours_has_one() -> None:
+    theirs, silent, ours = (Line("a< ErrorResponse", place=place) for place in ("t=t", None, "t=u"))
+    assert problems([theirs], [silent], ()) == []
+    assert problems([theirs], [ours], ()) == ["- place: t=t\n+ place: t=u"]
 
 
 def test_an_accepted_difference_is_no_problem_each_time_it_shows() -> None:

@@ -5,7 +5,7 @@
     BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO
     COPY t FROM STDIN, COPY t TO STDOUT
 
-A text is a syntax error as a whole if one of its statements is "oops". The rules are those of exec_simple_query and
+A text is a syntax error as a whole if one of its statements begins with "oops" or "twistnotify". The rules are those of exec_simple_query and
 the functions beside it (src/backend/tcop/postgres.c), of COPY (commands/copyfromparse.c) and of xact.c.
 """
 
@@ -35,9 +35,10 @@ from twistnotify.wire.simple_query import (
 _EXITS = re.compile(r"COMMIT|ROLLBACK")
 _CONTROL = re.compile(r"BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE")
 _CALL = re.compile(r"SELECT pg_notify\(\$1, ?\$2\)")
+_NOT_SQL = re.compile("oops|twistnotify")
 _ALIAS = re.compile(r' AS "?(\w+)"?$')
 BAD = b"bad"
-"""COPY data that cannot be taken."""
+"""COPY data that cannot be taken; it shows at their end, so that a Sync among the data always counts as one of them."""
 Values = tuple[bytes | None, ...]
 
 
@@ -73,6 +74,7 @@ class Backend:
         self._effects: list[tuple[str, str]] = []
         self._savepoints: list[tuple[str, int]] = []
         self._copying: Callable[[], None] | None = None
+        self._bad = False
         self._extended = False
 
     def feed(self, data: bytes) -> list[BackendMessage]:
@@ -107,18 +109,19 @@ class Backend:
         try:
             match message:
                 case CopyData(data):
-                    if data == BAD:
-                        raise Refused("22P04")
+                    self._bad = self._bad or data == BAD
                 case CopyFail():
                     raise Refused("57014")
                 case CopyDone():
+                    if self._bad:
+                        raise Refused("22P04")
                     self._copying = None
                     go_on()
                 case extended.Flush() | extended.Sync():
                     return
                 case _:
                     self.dead = True
-                    self._say(ErrorResponse(ErrorFields("FATAL", "08P01", "")))
+                    self._say(*(ErrorResponse(ErrorFields(severity, "08P01", "")) for severity in ("ERROR", "FATAL")))
         except Refused as refused:
             self._copying = None
             self._fail(refused)
@@ -235,7 +238,7 @@ class Backend:
 
     def _copy_in(self, then: Callable[[], None]) -> None:
         self._say(CopyInResponse(0, (0,)))
-        self._copying = then
+        self._copying, self._bad = then, False
 
     def _statement(self, name: bytes) -> str:
         if name not in self.statements:
@@ -356,7 +359,7 @@ class Backend:
 
 def _split(text: str) -> list[str]:
     statements = [each.strip() for each in text.split(";") if each.strip()]
-    if "oops" in statements:
+    if any(_NOT_SQL.match(each) for each in statements):
         raise Refused("42601")
     return statements
 

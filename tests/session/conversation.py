@@ -19,13 +19,13 @@ from twistnotify.session.actions import (
     Commit,
     Effect,
     Enlist,
-    Fence,
     Gate,
     GiveUp,
     Ready,
     Recode,
     Reserve,
     Signal,
+    Turn,
     Withdraw,
 )
 from twistnotify.session.login import Admission
@@ -239,8 +239,8 @@ def shown_action(action: Action) -> str:
             return f"withdraw {', '.join(channels)}"
         case Gate():
             return "gate"
-        case Fence():
-            return "fence"
+        case Turn():
+            return "turn"
         case Signal(function, pid):
             return f"{function} {pid}"
         case Recode():

@@ -23,7 +23,7 @@ from conversation import (
     shown_action,
 )
 
-from twistnotify.session.actions import Action, Attach, Commit, Effect, Enlist, Replay, Withdraw
+from twistnotify.session.actions import Action, Attach, Commit, Effect, Enlist, Replay, Turn, Withdraw
 from twistnotify.session.attached import Attached
 from twistnotify.session.lane import Lane
 from twistnotify.session.login import Admission
@@ -61,6 +61,16 @@ class FakeRelay:
     own: frozenset[str] | None = frozenset()
     """Channels of the upstream's shard; None where there is one shard only."""
     pids: frozenset[int] = frozenset()
+    backends: dict[int, int] = field(default_factory=dict)
+    """Clients' PIDs by those of their backends."""
+    ended: int = 0
+    """Transactions that upstreams have ended."""
+
+    def note_end(self) -> None:
+        self.ended += 1
+
+    def client_pid(self, pid: int) -> int:
+        return self.backends.get(pid, pid)
 
     def relays(self, channel: str | None) -> bool:
         return self.own is None or channel in self.own
@@ -87,6 +97,7 @@ class Relayed(Conversation):
     def __post_init__(self) -> None:
         self._to_upstream = FrameBuffer(1 << 24)
         self._waiting: set[Lane] = set()
+        self._turn_awaited = False
         super().__post_init__()
 
     @property
@@ -132,6 +143,14 @@ class Relayed(Conversation):
             self._run(self.attached.request_lane)
             self._run(self.attached.answer_lane)
             self._note()
+            if self._turn_has_come():
+                self._turn_awaited = False
+                self._waiting.discard(self.attached.request_lane)
+                self.go_on()
+
+    def _turn_has_come(self) -> bool:
+        attached = self.attached
+        return self._turn_awaited and attached.is_clients_turn and attached.answer_lane not in self._waiting
 
     def _run(self, lane: Lane) -> None:
         while lane not in self._waiting and not self.closed and (action := lane.next_action()) is not None:
@@ -144,6 +163,9 @@ class Relayed(Conversation):
             self._waiting.add(lane)
             return
         match action:
+            case Turn():
+                self._turn_awaited = True
+                self._waiting.add(lane)
             case Enlist(channels):
                 self.attached.answers.enlisted.update(set(channels) - self.listening)
                 self.listening.update(channels)

@@ -14,7 +14,6 @@ from twistnotify.session.actions import (
     Close,
     Commit,
     Enlist,
-    Fence,
     Gate,
     GiveUp,
     Ready,
@@ -22,6 +21,7 @@ from twistnotify.session.actions import (
     Replay,
     Reserve,
     Signal,
+    Turn,
     Withdraw,
 )
 from twistnotify.sql.statements import Listen
@@ -33,7 +33,7 @@ ACTIONS = [
     Close("client"),
     Commit((Listen("a"),)),
     Enlist(("a",)),
-    Fence(),
+    Turn(),
     Gate(),
     GiveUp(),
     Ready(),

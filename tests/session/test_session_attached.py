@@ -6,8 +6,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from backend import BAD, Backend
-from conversation import ADMISSION, PID, SECRET, SYNC, FrontendPacket, bind, close, close_statement, describe
-from conversation import describe_statement, execute, parse, shown
+from conversation import (
+    ADMISSION,
+    FLUSH,
+    PID,
+    SECRET,
+    SYNC,
+    FrontendPacket,
+    bind,
+    close,
+    close_statement,
+    describe,
+    describe_statement,
+    execute,
+    parse,
+    shown,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from relayed import CALL, FakeRelay, Relayed, told
@@ -42,8 +56,8 @@ TEXTS = [
     "oops",
 ]
 CALL_NOTIFY = "SELECT pg_notify($1, $2)"
-names = st.sampled_from(["", "", "p"])
 statement_names = st.sampled_from(["", "", "s"])
+portal_names = st.sampled_from(["", "", "p"])
 queries = st.builds(
     lambda texts: Query("; ".join(texts).encode()), st.lists(st.sampled_from(TEXTS), min_size=1, max_size=4)
 )
@@ -51,33 +65,36 @@ parses = st.builds(parse, st.sampled_from([*TEXTS, CALL_NOTIFY, "LISTEN a; SELEC
 
 
 @st.composite
-def runs(draw: st.DrawFn) -> list[FrontendPacket]:
+def runs(draw: st.DrawFn, portals: st.SearchStrategy[str]) -> list[FrontendPacket]:
     """A statement from Parse to Execute, as a driver sends it."""
-    statement, portal = draw(statement_names), draw(names)
+    statement, portal = draw(statement_names), draw(portals)
     sql = draw(st.sampled_from([*TEXTS, CALL_NOTIFY]))
     values = [draw(st.sampled_from(["a", "own"])), "z"] if sql is CALL_NOTIFY else []
-    return [
-        parse(sql, statement),
-        bind(*values, portal=portal, statement=statement),
-        *draw(st.sampled_from([[], [describe(portal)]])),
-        execute(portal),
-    ]
+    described = draw(st.sampled_from([(), (describe(portal),), (describe_statement(statement),)]))
+    return [parse(sql, statement), bind(*values, portal=portal, statement=statement), *described, execute(portal)]
 
 
-alone = st.one_of(
-    queries,
-    parses,
-    st.builds(lambda portal, statement: bind(portal=portal, statement=statement), names, statement_names),
-    st.builds(describe, names),
+def streams(portals: st.SearchStrategy[str], *more: st.SearchStrategy[FrontendPacket]) -> st.SearchStrategy[bytes]:
+    """Streams of statements run as drivers do it, and of single messages, some of them nonsense."""
+    others = st.sampled_from([SYNC, SYNC, SYNC, FLUSH, CALL, *COPY_DATA])
+    single = st.one_of(queries, queries, parses, others, st.builds(close_statement, statement_names), *more)
+    groups = st.one_of(single.map(lambda message: [message]), runs(portals))
+    return st.lists(groups, max_size=14).map(
+        lambda groups: b"".join(message.encode() for group in groups for message in group)
+    )
+
+
+COPY_DATA = (CopyData(b"x"), CopyData(BAD), CopyDone(), CopyFail(b""))
+WHOLE_STREAMS = streams(
+    portal_names,
+    st.builds(lambda portal, statement: bind(portal=portal, statement=statement), portal_names, statement_names),
+    st.builds(describe, portal_names),
     st.builds(describe_statement, statement_names),
-    st.builds(execute, names, st.sampled_from([0, 1])),
-    st.builds(close, names),
-    st.builds(close_statement, statement_names),
-    st.sampled_from([SYNC, SYNC, SYNC, CALL, CopyData(b"x"), CopyData(BAD), CopyDone(), CopyFail(b"")]),
-).map(lambda message: [message])
-streams = st.lists(st.one_of(alone, runs(), queries.map(lambda query: [query])), max_size=14).map(
-    lambda groups: b"".join(message.encode() for group in groups for message in group)
+    st.builds(execute, portal_names, st.sampled_from([0, 1])),
+    st.builds(close, portal_names),
 )
+# What has run before there is an upstream cannot be run further there, and has left no portal.
+MIXED_STREAMS = streams(st.just(""))
 schedules = st.lists(st.tuples(st.booleans(), st.integers(1, 80)), max_size=40)
 FINISH = CopyDone().encode() * 4 + SYNC.encode() * 2
 
@@ -126,7 +143,9 @@ def play(stream: bytes, schedule: list[tuple[bool, int]]) -> Played:
         elif not is_clients:
             played.answer_some(size)
     played.receive(stream)
-    played.answer_some(1 << 20)
+    # What a listener sends goes on in turns.
+    while played.fed < len(played.passed) or played.answers:
+        played.answer_some(1 << 20)
     return played
 
 
@@ -135,11 +154,23 @@ def in_short(line: str) -> str:
     return " ".join(line.split()[:2]) if line.startswith(("ERROR", "WARNING", "FATAL")) else line
 
 
-@settings(deadline=None, max_examples=300)
-@given(streams, schedules)
-def test_a_client_sees_what_postgresql_would_show_it(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
-    played, direct = play(stream + FINISH, schedule), Backend()
-    expected = [in_short(shown(message)) for message in direct.feed(stream + FINISH)]
+@settings(deadline=None, max_examples=200)
+@given(WHOLE_STREAMS, schedules)
+def test_a_client_with_an_upstream_sees_what_postgresql_would_show_it(
+    stream: bytes, schedule: list[tuple[bool, int]]
+) -> None:
+    check(Query(b"SELECT now()").encode() + stream + FINISH, schedule)
+
+
+@settings(deadline=None, max_examples=200)
+@given(MIXED_STREAMS, schedules)
+def test_a_client_cannot_tell_when_it_gets_an_upstream(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
+    check(stream + FINISH, schedule)
+
+
+def check(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
+    played, direct = play(stream, schedule), Backend()
+    expected = [in_short(shown(message)) for message in direct.feed(stream)]
     assert list(map(in_short, told(played.lines))) == expected
     if not direct.dead:
         check_the_end(played, direct)

@@ -4,7 +4,7 @@ import pytest
 from conversation import shown
 
 from twistnotify.session.encodings import client_encoding
-from twistnotify.session.parameters import date_style, reported, status_frames
+from twistnotify.session.parameters import reported, status_frames
 from twistnotify.wire.catalog import decode_backend
 from twistnotify.wire.framing import FrameBuffer
 
@@ -63,31 +63,6 @@ def test_settings_that_postgresql_does_not_report_are_not_reported() -> None:
 
 def test_a_date_style_counts_from_postgresqls_default_where_the_server_has_told_none() -> None:
     assert reported({}, {"user": "a", "DateStyle": "SQL"}, "UTF8", "tn")["DateStyle"] == "SQL, MDY"
-
-
-@pytest.mark.parametrize(
-    ("asked", "answered"),
-    [
-        ("ISO", "ISO, MDY"),
-        ("postgres", "Postgres, MDY"),
-        ("SQL, European", "SQL, DMY"),
-        ("dmy", "ISO, DMY"),
-        ("YMD, sql", "SQL, YMD"),
-        ("US", "ISO, MDY"),
-        ("German", "German, DMY"),
-        ("German, MDY", "German, MDY"),
-        ("MDY, German", "German, MDY"),
-        ("nonsense", "ISO, MDY"),
-        ("", "ISO, MDY"),
-    ],
-)
-def test_date_styles_are_completed_as_postgresql_completes_them(asked: str, answered: str) -> None:
-    assert date_style(asked, "ISO, MDY") == answered
-
-
-def test_what_a_date_style_leaves_out_stays_as_it_was() -> None:
-    assert date_style("ymd", "SQL, DMY") == "SQL, YMD"
-    assert date_style("iso", "SQL, DMY") == "ISO, DMY"
 
 
 def test_all_of_it_goes_out_as_parameter_status_in_the_clients_encoding() -> None:

@@ -272,3 +272,50 @@ def test_the_shortest_and_the_longest_startup_packet_pass(length: int) -> None:
     buffer = FrameBuffer(LIMIT)
     buffer.feed(length.to_bytes(4, "big") + bytes(length - 4))
     assert buffer.next_startup_packet() == bytes(length - 4)
+
+
+def test_a_long_frame_may_be_left_where_it_is_for_someone_else_to_read() -> None:
+    buffer = FrameBuffer(LIMIT)
+    buffer.skips = False
+    long = frame(1, b"x" * 21)
+    buffer.feed(frame(2, b"a") + long)
+    assert drained_once(buffer) == [(2, b"a"), ("too long", 1, 21)]
+    assert drained_once(buffer) == [("too long", 1, 21)]
+    buffer.feed(b"more")
+    assert buffer.take() == long + b"more"
+    assert len(buffer) == 0
+    assert buffer.take() == b""
+
+
+@pytest.mark.parametrize("come", [5, 12, 26, 27])
+def test_a_long_frame_that_was_left_may_be_skipped_after_all(come: int) -> None:
+    buffer = FrameBuffer(LIMIT)
+    buffer.skips = False
+    sent = frame(1, b"x" * 21) + frame(2, b"a")
+    buffer.feed(sent[:come])
+    assert drained_once(buffer) == [("too long", 1, 21)]
+    buffer.skip_frame()
+    buffer.feed(sent[come:])
+    assert drained_once(buffer) == [(2, b"a")]
+
+
+def test_what_waits_in_several_pieces_is_taken_in_one() -> None:
+    buffer = FrameBuffer(LIMIT)
+    sent = frame(1, b"x" * 20)
+    for byte in single_bytes(sent[:-1]):
+        buffer.feed(byte)
+        buffer.next_frame()
+    assert buffer.take() == sent[:-1]
+    buffer.feed(frame(2))
+    assert buffer.next_frame() == (2, b"")
+
+
+def drained_once(buffer: FrameBuffer) -> list[Event]:
+    """Return what the buffer gives up to the first error that is there, or until it wants more."""
+    events: list[Event] = []
+    try:
+        while (found := buffer.next_frame()) is not None:
+            events.append(found)
+    except MessageTooLong as error:
+        events.append(("too long", error.type, error.length))
+    return events

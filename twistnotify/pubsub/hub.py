@@ -77,6 +77,12 @@ class Hub:
             self._interest[channel].remove(outbox)
             self._release(channel, deadline)
 
+    def recode(self, outbox: Outbox) -> None:
+        """Take notice that a client's encoding has changed."""
+        channels = tuple(self.channels_of(outbox))
+        for channel in channels:
+            self._place(outbox, channel, alone=len(channels) == 1)
+
     def leave(self, outbox: Outbox, deadline: float) -> None:
         """End all registrations of a client."""
         for channel in tuple(self.channels_of(outbox)):

@@ -73,6 +73,14 @@ class Outbox:
         """Drop held frames: a client that ends a LISTEN loses what it has not been given yet."""
         self._drop(self.held, [frames for frames in self.held if not unwanted(frames)])
 
+    def convert(self, converted: Callable[[bytes], bytes]) -> None:
+        """Replace held frames by others, those of another encoding."""
+        before = sum(map(len, self.held))
+        self.held[:] = map(converted, self.held)
+        grown = sum(map(len, self.held)) - before
+        self._size += grown
+        self.unsent = max(0, self.unsent + grown)
+
     def take(self) -> bytes:
         """Take out at most about `PIECE` bytes that are ready, as one string of whole frames."""
         ready = self.ready

@@ -16,18 +16,20 @@ from twisted.python.failure import Failure
 from twistnotify.relay.cancel import send_cancel
 from twistnotify.relay.upstream import Upstream
 from twistnotify.server.commit import Committer
-from twistnotify.server.fencing import FenceWait, Place, behind_upstream, gate, pending
+from twistnotify.server.detachment import Detachment
+from twistnotify.server.fencing import FenceWait, Place, gate, pending
 from twistnotify.session.actions import (
     Action,
     Close,
     Commit,
     Effect,
     Enlist,
-    Fence,
     Gate,
     GiveUp,
+    Ready,
     Recode,
     Signal,
+    Turn,
     Withdraw,
 )
 from twistnotify.session.attached import Attached
@@ -39,10 +41,14 @@ if TYPE_CHECKING:
     from twistnotify.server.protocol import ClientProtocol
 
 
+SENDER_REMEMBERED = 5.0
+"""Seconds for which a backend's PID still means its client when the upstream session has ended."""
+
+
 class Direction:
     """One lane at work; `moved` is called when it goes on after a wait."""
 
-    def __init__(self, lane: Lane, moved: Callable[[], None]) -> None:
+    def __init__(self, lane: Lane, moved: Callable[[Direction], None]) -> None:
         self.lane = lane
         self.wait: FenceWait | Deferred[None] | None = None
         self.waiting = False
@@ -60,7 +66,7 @@ class Direction:
             self.lane.fail(failure)
         if self.waiting:
             self.waiting = False
-            self._moved()
+            self._moved(self)
 
     def stop(self) -> None:
         """Leave what is under way."""
@@ -85,8 +91,14 @@ class Attachment:
         self._answers = Direction(attached.answer_lane, self._move)
         self._upstream_full = False
         self._client_full = False
+        self._reading = True
+        self._turn_awaited = False
         self._lost = False
         self._ended = False
+        self.asking: Detachment | None = None
+        """Whom the upstream is answering, so that nothing passes."""
+        idle_timeout = committer.database.idle_timeout
+        self._detachment = Detachment(self, client, idle_timeout) if idle_timeout else None
 
     def begin(self) -> None:
         """Have the upstream's backend known, and go on with what the client has sent."""
@@ -94,18 +106,25 @@ class Attachment:
         if shard is not None:
             shard.relayed[self.upstream.pid] = self._committer.pid
         self.upstream.use(self)
-        self._move()
+        # The client's own NOTIFYs, acknowledged before it was attached, are not to be overtaken by what it sends now.
+        self._requests.waiting = not self._await(
+            self._requests, lambda: gate(self._committer.database.relay_shard), lambda: None
+        )
+        self._move(self._requests)
 
     def end(self) -> None:
         """End the upstream session: what is open there is rolled back."""
         if self._ended:
             return
         self._ended = True
-        shard = self._committer.database.relay_shard
+        shard, pid = self._committer.database.relay_shard, self.upstream.pid
         if shard is not None:
-            shard.relayed.pop(self.upstream.pid, None)
+            # What it has committed last may not have arrived yet.
+            self._client.factory.clock.callLater(SENDER_REMEMBERED, shard.forget_relayed, pid, self._committer.pid)
         self._requests.stop()
         self._answers.stop()
+        if self._detachment is not None:
+            self._detachment.stop()
         self.upstream.end()
 
     def cancel(self) -> None:
@@ -125,7 +144,7 @@ class Attachment:
     def client_sent(self, data: bytes) -> None:
         """Take in what the client has sent."""
         self.attached.requests.stream.feed(data)
-        self._move()
+        self._move(self._requests)
 
     def client_full(self, full: bool) -> None:
         """Stop reading from the upstream while the client does not keep up, or go on."""
@@ -136,13 +155,18 @@ class Attachment:
 
     def received(self, data: bytes) -> None:
         """Take in what the upstream has sent."""
+        if self.asking is not None:
+            self.asking.received(data)
+            return
         self.attached.answers.stream.feed(data)
-        self._move()
+        self._move(self._answers)
 
     def lost(self) -> None:
         """End the client behind what the upstream has said last."""
+        if self.asking is not None:
+            self.attached.answers.stream.feed(self.asking.give_up())
         self._lost = True
-        self._move()
+        self._move(self._answers)
 
     def full(self) -> None:
         """Stop reading from the client: the upstream does not keep up."""
@@ -156,18 +180,32 @@ class Attachment:
 
     # Both
 
-    def _move(self) -> None:
-        if self._ended:
+    @property
+    def may_detach(self) -> bool:
+        """Tell whether nothing is under way, and nothing that was sent can have left anything at the upstream."""
+        waits = self._requests.waiting or self._answers.waiting or self._client_full or self._upstream_full
+        return not (waits or self._lost or self._ended) and self.attached.may_detach
+
+    def take_up(self, data: bytes) -> None:
+        """Go on behind a question to the upstream: with what has come in between, and what the client has sent."""
+        self.attached.answers.stream.feed(data)
+        self._move(self._answers)
+        self._move(self._requests)
+
+    def _move(self, direction: Direction) -> None:
+        """Let a direction go on, and write what has come of it; neither goes on for what the other does."""
+        if self._ended or self.asking is not None:
             return
-        client = self._client
-        # What one direction brings may have notifications come at once: they must not overtake the replies.
-        client.outbox.idle = False
-        self._requests.run(self._perform)
+        # What a direction brings may have notifications come at once: they must not overtake the replies.
+        self._client.outbox.idle = False
+        direction.run(self._perform)
         self._forward()
-        self._answers.run(self._perform)
         if self._lost and not self._answers.waiting:
             self._lose()
         self._hand_over()
+        if self._turn_awaited and not self._answers.waiting and self.attached.is_clients_turn:
+            self._turn_awaited = False
+            self._requests.resume()
 
     def _lose(self) -> None:
         if not self._ended:
@@ -179,6 +217,8 @@ class Attachment:
             self._client.hand_over(self.attached.idle and not self._requests.waiting)
             self._update_client()
             self._update_upstream()
+            if self._detachment is not None:
+                self._detachment.note()
 
     def _forward(self) -> None:
         forwarded = self.attached.forwarded
@@ -188,15 +228,17 @@ class Attachment:
 
     def _update_client(self) -> None:
         if not self._ended:
-            self._client.stall_for_upstream(self._upstream_full or self._requests.waiting)
+            self._client.stall_for_upstream(self._upstream_full or self._requests.waiting or self.asking is not None)
 
     def _update_upstream(self) -> None:
-        if self._ended or self._lost:
+        reading = not (self._client_full or self._answers.waiting)
+        if reading == self._reading or self._ended or self._lost or self.asking is not None:
             return
-        if self._client_full or self._answers.waiting:
-            self.upstream.pause()
-        else:
+        self._reading = reading
+        if reading:
             self.upstream.resume()
+        else:
+            self.upstream.pause()
 
     def _perform(self, direction: Direction, action: Action) -> bool:
         """Carry out what a direction asks for; False where it has to wait."""
@@ -209,8 +251,12 @@ class Attachment:
                 self._committer.withdraw(channels)
             case Gate():
                 return self._await(direction, lambda: gate(self._committer.database.relay_shard), lambda: None)
-            case Fence():
-                return self._await(direction, self._fences, self._client.release_held)
+            case Turn():
+                self._turn_awaited = True
+                return False
+            case Ready():
+                client, shards = self._client, self._committer.database.shards
+                return self._await(direction, lambda: pending(shards, client.outbox), client.release_held)
             case GiveUp():
                 self._client.give_up_reservations()
             case Signal(function, pid):
@@ -243,14 +289,6 @@ class Attachment:
             error = failure.value
             assert isinstance(error, SqlError), error
             direction.resume(error.fields)
-
-    def _fences(self) -> list[Place]:
-        database, outbox = self._committer.database, self._client.outbox
-        fences = pending(database.shards, outbox)
-        behind = behind_upstream(database.relay_shard, outbox)
-        if behind is not None:
-            fences = [fence for fence in fences if fence[0] is not behind[0]] + [behind]
-        return fences
 
     def _await(self, direction: Direction, where: Callable[[], list[Place]], passed: Callable[[], None]) -> bool:
         timeout = self._client.factory.settings.fence_timeout

@@ -86,6 +86,15 @@ class Database:
         client = self.clients.get(pid)
         return client is not None and client.user == user
 
+    def note_end(self) -> None:
+        """Note that an upstream session has ended a transaction, which may have notified."""
+        if self.relay_shard is not None:
+            self.relay_shard.note_relayed()
+
+    def client_pid(self, pid: int) -> int:
+        """Return the PID of the client whose upstream this backend is, or the backend's own."""
+        return self.relay_shard.relayed.get(pid, pid) if self.relay_shard is not None else pid
+
     def leave(self, outbox: Outbox) -> None:
         """End all registrations of a client that goes away."""
         for shard in self.shards:

@@ -17,6 +17,7 @@ from twistnotify.metrics.counters import ClientCounters
 from twistnotify.server.database import Database
 from twistnotify.server.flush import FlushList
 from twistnotify.server.hangup import HangupWatch
+from twistnotify.server.idle import IdleWatch
 from twistnotify.server.protocol import ClientProtocol
 from twistnotify.session.actions import Admit
 from twistnotify.session.failure import fatal
@@ -67,6 +68,7 @@ class ClientFactory(Factory):
         self._logging_in: dict[ClientProtocol, float] = {}
         self._login_due = Timer(clock, self._expire_logins)
         self.hangups = HangupWatch(clock)
+        self.idle_watch = IdleWatch(clock)
         self._empty: Deferred[None] | None = None
         self._empty_due = Timer(clock, self._is_empty)
 
@@ -83,6 +85,7 @@ class ClientFactory(Factory):
         """Stop the timers."""
         self._login_due.stop()
         self.hangups.stop()
+        self.idle_watch.stop()
 
     def connected(self, client: ClientProtocol) -> None:
         """Give a new client its time to log in."""

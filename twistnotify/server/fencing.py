@@ -19,33 +19,25 @@ Place = tuple[Fence, int]
 """A fence, and the number of the unit to wait for."""
 
 
-def behind_upstream(shard: ShardService | None, outbox: Outbox) -> Place | None:
-    """Return where a client waits that may be due to hear what its upstream has just committed.
-
-    What an upstream, or a trigger there, has notified is in no queue of ours: but PostgreSQL hands it out before it
-    answers what is sent to it from now on.
-    """
-    if shard is None or not shard.up or not any(True for _ in shard.channels_of(outbox)):
-        return None
-    return shard.fence, shard.probe()
-
-
 def gate(shard: ShardService | None) -> list[Place]:
     """Return where to wait until PostgreSQL has carried out all that was accepted here before."""
-    if shard is None or not shard.up or shard.settled:
+    if shard is None or not shard.up or (shard.settled and not shard.behind_relay()):
         return []
     return [(shard.fence, shard.probe())]
 
 
 def pending(shards: Sequence[ShardService], outbox: Outbox) -> list[Place]:
     """Return the fences a client has to wait at, each with the number of the unit to wait for."""
-    return [
-        (shard.fence, sequence)
-        for shard in shards
-        if shard.up
-        and shard.fence.accepted != shard.fence.answered
-        and (sequence := shard.fence.pending(shard.channels_of(outbox)))
-    ]
+    return [(shard.fence, number) for shard in shards if shard.up and (number := _number(shard, outbox))]
+
+
+def _number(shard: ShardService, outbox: Outbox) -> int:
+    channels = shard.channels_of(outbox)
+    if not channels:
+        return 0
+    fence = shard.fence
+    accepted = fence.pending(channels) if fence.accepted != fence.answered else 0
+    return max(accepted, shard.behind_relay())
 
 
 class FenceWait:

@@ -37,6 +37,7 @@ from twistnotify.session.parameters import status_frames
 from twistnotify.session.session import Session
 from twistnotify.shard.service import ShardService
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
+from twistnotify.wire.transcode import transcoded
 
 if TYPE_CHECKING:
     from twistnotify.server.factory import ClientFactory
@@ -315,6 +316,11 @@ class ClientProtocol(OutboxProtocol):
         if self.attachment is not None:
             self.attachment.client_full(full)
 
+    def detached(self) -> None:
+        """Have the session answer by itself again."""
+        self.attachment = None
+        self.hand_over(self.session.idle)
+
     def stall_for_upstream(self, stalled: bool) -> None:
         """Stop reading while the upstream does not keep up, or go on."""
         if stalled != self._stalled:
@@ -324,8 +330,16 @@ class ClientProtocol(OutboxProtocol):
 
     def recode(self) -> None:
         """Encode notifications in what is the session's encoding now."""
-        codec = self.session.encoding.codec
-        self.outbox.encoding = None if codec == "utf-8" else codec
+        outbox, codec = self.outbox, self.session.encoding.codec
+        before, outbox.encoding = outbox.encoding or "utf-8", None if codec == "utf-8" else codec
+        try:
+            outbox.convert(lambda frames: transcoded(frames, before, codec))
+        except UnicodeEncodeError as error:
+            self.cannot_convert(error)
+            return
+        if self.committer is not None:
+            for shard in self.committer.database.shards:
+                shard.hub.recode(self.outbox)
 
     def hand_over(self, idle: bool) -> None:
         """Give the replies to the outbox, say whether notifications may follow them, and write."""

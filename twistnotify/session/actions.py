@@ -107,8 +107,8 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
-    """As `Ready`, and have the upstream's shard hear first what the upstream has committed."""
+class Turn:
+    """Wait until the upstream's answers up to the last ReadyForQuery that is due have gone to the client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ Action = (
     | Enlist
     | Withdraw
     | Gate
-    | Fence
+    | Turn
     | Signal
     | Recode
     | Close

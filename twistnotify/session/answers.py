@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from twistnotify.session.actions import Commit, Effect, Fence, GiveUp, Recode, Signal, Withdraw
+from twistnotify.session.actions import Commit, Effect, GiveUp, Ready, Recode, Signal, Withdraw
 from twistnotify.session.encodings import client_encoding
-from twistnotify.session.expected import CALL, ENDS, EXECUTE, QUERY, SYNC, Run
-from twistnotify.session.failure import SqlError
+from twistnotify.session.expected import BIND, CALL, ENDS, EXECUTE, PARSE, PLAIN, QUERY, SYNC, Expected, Run
+from twistnotify.session.failure import SqlError, error
 from twistnotify.session.lane import MORE_DATA, Script
 from twistnotify.session.states import Status
 from twistnotify.sql import statements as sql
@@ -33,7 +33,7 @@ PASSING = b"DdtNVWHc"
 LONGEST_READ = 1 << 20
 """Bytes of an answer that is read; a longer one (an error with a huge detail) passes unread."""
 _HEADER = 5
-_FATAL = (b"VFATAL\0", b"VPANIC\0")
+_FATAL = (b"\0VFATAL\0", b"\0VPANIC\0")
 _COMPLETE = ord("C")
 _STATUSES = {b"I": Status.IDLE, b"T": Status.BLOCK, b"E": Status.FAILED}
 _BEGUN = frozenset(CommandComplete(tag).encode() for tag in ("BEGIN", "START TRANSACTION"))
@@ -57,6 +57,11 @@ class Answers:
         self._replies = attached.session.replies
         self._committed: list[Effect] = []
         self._deferred: list[bytes] = []
+
+    @property
+    def defers(self) -> bool:
+        """Tell whether there is something that the client is to be told at its next query."""
+        return bool(self._deferred)
 
     def script(self) -> Script:
         """Work off what arrives."""
@@ -83,7 +88,7 @@ class Answers:
     # The parts of an answer
 
     def _progress(self, frame: bytes) -> Script | None:
-        expected, type_ = self._attached.expected, frame[0]
+        expected, names, type_ = self._attached.expected, self._attached.names, frame[0]
         head = expected.head
         if head is None:
             raise ProtocolViolation("unexpected message from the upstream server")
@@ -96,9 +101,21 @@ class Answers:
             raise ProtocolViolation("unexpected message from the upstream server")
         expected.pop()
         if head.kind == EXECUTE:
-            return self._complete(head.next_run(), frame)
+            return self._complete(None if head.name is None else names.portals.pop(head.name, None), frame)
+        if head is not PLAIN[head.kind]:
+            self._note(head)
         self._replies.append(frame)
         return None
+
+    def _note(self, entry: Expected) -> None:
+        """Have a name known for what it stands for now."""
+        names = self._attached.names
+        if entry.kind == PARSE:
+            names.parsed(entry)
+        elif entry.kind == BIND:
+            names.bound(entry, self._attached.session.encoding)
+        else:
+            names.closed(entry)
 
     def _complete(self, run: Run | None, frame: bytes) -> Script | None:
         """Have a statement that the upstream has carried out take effect."""
@@ -149,8 +166,12 @@ class Answers:
             if head.shifts:
                 self._replies[-1] = shifted(frame, head.shifts)
         elif head.kind != SYNC:
-            for entry in expected.skip():
-                self._attached.requests.forget(entry)
+            if head.kind == PARSE and head.name == b"":
+                # What had no name is gone all the same.
+                self._attached.names.statements.pop(b"", None)
+            expected.skip()
+            if self._attached.witness is not None:
+                self._attached.witness.see_failure()
         if not self.in_block:
             self._attached.session.transaction.take()
 
@@ -163,6 +184,10 @@ class Answers:
         if head is None or head.kind not in (QUERY, CALL, SYNC) or status is None:
             raise ProtocolViolation("unexpected message from the upstream server")
         attached.expected.pop()
+        if head.kind == QUERY:
+            attached.names.drop_unnamed()
+        if status is Status.IDLE:
+            attached.names.portals.clear()
         self._replies += self._deferred
         self._deferred.clear()
         transaction = attached.session.transaction
@@ -173,6 +198,8 @@ class Answers:
                 self._commit(False)
         transaction.status = status
         self.in_block = status is not Status.IDLE
+        if not self.in_block:
+            attached.note_end()
         session = attached.session
         if self._committed or self.enlisted or session.reserved or (status is Status.IDLE and session.channels):
             return self._settle(frame, status)
@@ -199,7 +226,7 @@ class Answers:
             session.reserved = False
             yield GiveUp()
         if status is Status.IDLE and session.channels:
-            yield Fence()
+            yield Ready()
         self._replies.append(frame)
 
     def _commit(self, chain: bool) -> None:
@@ -221,6 +248,7 @@ class Answers:
         status = ParameterStatus.decode(frame[_HEADER:], attached.session.encoding.codec)
         # Drivers do not expect it between two queries.
         (self._replies if attached.expected else self._deferred).append(frame)
+        attached.parameters[status.name] = status.value
         if status.name == "standard_conforming_strings":
             attached.standard_strings = status.value == "on"
         elif status.name == "client_encoding":
@@ -239,9 +267,10 @@ class Answers:
     def _notification(self, frame: bytes) -> None:
         """Pass on what came from a LISTEN hidden in a function, unless the client hears it anyway."""
         codec = self._attached.session.encoding.codec
-        channel = frame[_HEADER + 4 :].partition(b"\0")[0].decode(codec, "replace")
-        if channel not in self._attached.session.channels:
-            self._replies.append(frame)
+        head, body = frame[:_HEADER], frame[_HEADER:]
+        if body[4:].partition(b"\0")[0].decode(codec, "replace") not in self._attached.session.channels:
+            pid = self._attached.client_pid(int.from_bytes(body[:4], "big"))
+            self._replies.append(head + pid.to_bytes(4, "big") + body[4:])
 
     # What completed statements do; each returns the tag in place of a stand-in's
 
@@ -260,12 +289,9 @@ class Answers:
         return _NOTIFIED
 
     def _call_notify(self, statement: sql.CallNotify, run: Run, _: bytes) -> None:
-        channel, payload = (
-            run.arguments[argument.number - 1] if isinstance(argument, sql.Parameter) else argument
-            for argument in (statement.channel, statement.payload)
-        )
         if not self._attached.relays(None if isinstance(statement.channel, sql.Parameter) else statement.channel):
-            self._attached.session.transaction.add(sql.Notify(channel or "", payload or ""))
+            channel, payload = _value(statement.channel, run) or "", _value(statement.payload, run) or ""
+            self._attached.session.transaction.add(sql.Notify(channel, payload))
 
     def _do_block(self, statement: sql.DoBlock, run: Run, frame: bytes) -> None:
         for inner in statement.statements:
@@ -302,7 +328,15 @@ class Answers:
         except SqlError:
             transaction.rollback_to_last()
 
+    def _deallocate(self, statement: sql.Deallocate, _: Run, __: bytes) -> None:
+        codec = self._attached.session.encoding.codec
+        self._attached.names.statements.pop(statement.name.encode(codec, "replace"), None)
+
+    def _deallocate_all(self, _: sql.DeallocateAll, __: Run, ___: bytes) -> None:
+        self._attached.names.drop_named_statements()
+
     def _discard_all(self, _: sql.DiscardAll, __: Run, ___: bytes) -> None:
+        self._attached.names.drop_named_statements()
         self._attached.session.transaction.add(sql.Unlisten(None))
         self._attached.session.reset_acknowledgements()
 
@@ -324,13 +358,27 @@ class Answers:
         """Nothing yet: `_run` asks for it."""
 
 
+def _value(argument: sql.Argument, run: Run) -> str | None:
+    """Return an argument of pg_notify(); raises 22021 for what the upstream could read and we cannot."""
+    if not isinstance(argument, sql.Parameter):
+        return argument
+    if argument.number > len(run.arguments):
+        raise error("22021", "a parameter of pg_notify() cannot be read here")
+    return run.arguments[argument.number - 1]
+
+
 def iter_one(action: Recode) -> Script:
     """Return a script of one action."""
     yield action
 
 
 def shifted(frame: bytes, shifts: tuple[tuple[int, int], ...]) -> bytes:
-    """Return an ErrorResponse with its position put right, where stand-ins made the text longer before it."""
+    """Return an ErrorResponse with its position put right, where stand-ins made the text longer before it.
+
+    One that is too long to be read, so that this is its beginning only, stays as it is.
+    """
+    if len(frame) != 1 + int.from_bytes(frame[1:_HEADER], "big"):
+        return frame
     fields = frame[_HEADER:].split(b"\0")
     for index, field in enumerate(fields):
         if field.startswith(b"P") and field[1:].isdigit():
@@ -360,6 +408,8 @@ _COMPLETED: dict[type, _Completion] = {
     sql.Savepoint: Answers._savepoint,
     sql.Release: Answers._release,
     sql.RollbackTo: Answers._rollback_to,
+    sql.Deallocate: Answers._deallocate,
+    sql.DeallocateAll: Answers._deallocate_all,
     sql.DiscardAll: Answers._discard_all,
     sql.ResetAll: Answers._reset_all,
     sql.SetAcknowledgement: Answers._set_acknowledgement,

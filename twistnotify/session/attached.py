@@ -17,8 +17,11 @@ from twistnotify.session.answers import Answers
 from twistnotify.session.expected import Expectations
 from twistnotify.session.failure import error
 from twistnotify.session.lane import Lane, Script
+from twistnotify.session.names import Names
 from twistnotify.session.requests import Requests
 from twistnotify.session.states import Status
+from twistnotify.session.witness import Witness
+from twistnotify.sql.statements import Listen, Notify, Unlisten
 from twistnotify.wire.errors import ErrorFields, ErrorResponse
 from twistnotify.wire.violations import ProtocolViolation
 
@@ -39,6 +42,12 @@ class Relay(Protocol):
     def may_signal(self, user: str, pid: int) -> bool:
         """Tell whether a PID is that of a client of this user here."""
 
+    def note_end(self) -> None:
+        """Note that an upstream has ended a transaction, which may have notified."""
+
+    def client_pid(self, pid: int) -> int:
+        """Return the PID of the client whose upstream this backend is, or the backend's own."""
+
 
 class Attached:
     """The state of an attached client's conversation."""
@@ -46,11 +55,15 @@ class Attached:
     def __init__(self, session: Session, relay: Relay) -> None:
         self.session = session
         self.expected = Expectations()
+        self.names = Names()
         self.forwarded: list[bytes] = []
         """What is to be written to the upstream."""
         self.in_pipeline = False
         """Whether messages of the extended protocol have been sent, and no Sync."""
         self.standard_strings = True
+        self.parameters: dict[str, str] = {}
+        """What the client has been told of the upstream's settings."""
+        self.witness: Witness | None = None
         self._relay = relay
         limits = session.limits
         self.requests = Requests(self, limits.message, limits.packet)
@@ -60,7 +73,18 @@ class Attached:
 
     def note_parameters(self, parameters: Mapping[str, str]) -> None:
         """Take in what the upstream reports of its settings."""
+        self.parameters = dict(parameters)
         self.standard_strings = parameters.get("standard_conforming_strings", "on") == "on"
+
+    @property
+    def listens(self) -> bool:
+        """Tell whether the client listens to anything, or will when what it has sent is carried out."""
+        return bool(self.session.channels or self.requests.foreseen or self.answers.enlisted)
+
+    @property
+    def is_clients_turn(self) -> bool:
+        """Tell whether no ReadyForQuery is due, or the upstream takes COPY data first."""
+        return self.expected.copying or not self.expected.ends_pending
 
     @property
     def idle(self) -> bool:
@@ -72,14 +96,36 @@ class Attached:
             and self.answers.stream.between_frames
         )
 
+    def watch(self) -> None:
+        """Look at all that is sent, so that the upstream can be given back when it is idle."""
+        unnamed = self.session.prepared.get(b"")
+        self.witness = Witness(self, None if unnamed is None else unnamed.message)
+
+    @property
+    def may_detach(self) -> bool:
+        """Tell whether nothing is under way, and nothing that was sent can have left anything at the upstream."""
+        witness, answers, requests = self.witness, self.answers, self.requests
+        if witness is None or not witness.clears or not self.idle:
+            return False
+        return requests.stream.between_frames and not (len(requests.stream) or len(answers.stream) or answers.defers)
+
     @property
     def has_pubsub(self) -> bool:
         """Tell whether the open transaction has LISTENed, UNLISTENed, or notified another shard."""
-        return bool(self.requests.foreseen or self.session.transaction.effects)
+        gathered = self.session.transaction.effects
+        return bool(self.requests.foreseen) or any(isinstance(each, Listen | Unlisten | Notify) for each in gathered)
 
     def relays(self, channel: str | None) -> bool:
         """Tell whether the upstream is the shard of this channel; None asks for all channels."""
         return self._relay.relays(channel)
+
+    def client_pid(self, pid: int) -> int:
+        """Return the PID of the client whose upstream this backend is, or the backend's own."""
+        return self._relay.client_pid(pid)
+
+    def note_end(self) -> None:
+        """Note that the upstream has ended a transaction, which may have notified."""
+        self._relay.note_end()
 
     def may_signal(self, pid: int) -> bool:
         """Tell whether a PID is that of a client whom this one may cancel or terminate."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Attach, Change, Replay
 from twistnotify.session.attached import Attached, Relay
+from twistnotify.session.expected import Run
+from twistnotify.session.failure import SqlError
 from twistnotify.session.lane import Script
 from twistnotify.session.settings import NAMES, judge
 from twistnotify.session.states import Status, Step
@@ -29,7 +31,6 @@ from twistnotify.sql.statements import (
     SignalBackend,
     Statement,
 )
-from twistnotify.wire.body import frame
 from twistnotify.wire.extended_query import STATEMENT, Bind, Close, Execute, Flush, Parse, Sync
 from twistnotify.wire.session_status import ParameterStatus
 from twistnotify.wire.simple_query import Query
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from twistnotify.session.prepared import Portal, Prepared
     from twistnotify.session.session import Session
 
-_PARSE = ord("P")
 _SYNC = (b"Z",)
 _RUN = (b"1", b"2", b"CIs")
 _NOT_SETTINGS = frozenset(("user", "database", "replication"))
@@ -85,9 +85,20 @@ def needs_judge(parameters: tuple[tuple[str, str], ...], told: dict[str, str], s
 def attach(session: Session, relay: Relay, message: bytes) -> Script:
     """Attach, and go on with a message there; raises `SqlError` where that fails."""
     attached = Attached(session, relay)
-    yield Attach(tuple(_replays(session, attached)))
+    try:
+        yield Attach(tuple(_replays(session, attached)))
+    except SqlError:
+        _forget_relayed(session)
+        raise
     _report_differences(session, attached)
     _begin(session, attached, message)
+
+
+def _forget_relayed(session: Session) -> None:
+    """Forget a statement that an upstream may have refused: all that comes later would be refused with it."""
+    unnamed = session.prepared.get(b"")
+    if unnamed is not None and unnamed.is_relayed:
+        del session.prepared[b""]
 
 
 def attach_for_log_in(session: Session, relay: Relay) -> Script:
@@ -101,7 +112,7 @@ def attach_for_log_in(session: Session, relay: Relay) -> Script:
 def _begin(session: Session, attached: Attached, message: bytes) -> None:
     session.attached = attached
     session.move(Step.ATTACHED)
-    attached.in_pipeline = session.in_cycle
+    attached.in_pipeline, session.in_cycle = session.in_cycle, False
     attached.requests.stream.feed(message + session.take_buffered())
 
 
@@ -125,7 +136,8 @@ def _replays(session: Session, attached: Attached) -> Iterator[Replay]:
     elif transaction.status is not Status.IDLE:
         yield _query(session, transaction.begun, *_story(session, attached))
         if transaction.status is Status.FAILED:
-            yield Replay(Query(b"ROLLBACK TO SAVEPOINT twistnotify").encode(), _SYNC, fails=True)
+            # A syntax error fails whatever the client has, a savepoint of any name for one.
+            yield Replay(Query(b"twistnotify: failed before").encode(), _SYNC, fails=True)
     yield from _portals(session, attached)
 
 
@@ -184,13 +196,13 @@ def _portals(session: Session, attached: Attached) -> Iterator[Replay]:
             frames += (_parse(session, attached, b"", portal.prepared), _bind(name, portal))
             ends += (b"1", b"2")
             if portal.prepared.statement is not None:
-                attached.requests.remember_portal(name, portal.prepared.statement, portal.arguments)
+                attached.names.portals[name] = Run(portal.prepared.statement, portal.arguments)
     unnamed = session.prepared.get(b"")
     if unnamed is not None and session.transaction.status is not Status.FAILED:
         frames.append(_parse(session, attached, b"", unnamed))
         ends.append(b"1")
     elif frames:
-        attached.requests.statements.pop(b"", None)
+        attached.names.statements.pop(b"", None)
         frames.append(Close(STATEMENT, b"").encode())
         ends.append(b"3")
     if frames:
@@ -204,11 +216,11 @@ def _bind(name: bytes, portal: Portal) -> bytes:
 
 def _parse(session: Session, attached: Attached, name: bytes, prepared: Prepared) -> bytes:
     """Return the Parse of a statement, or of its stand-in, and have the statement remembered."""
-    statement = prepared.statement
-    if statement is None:
-        return frame(_PARSE, prepared.message)
-    attached.requests.statements[name] = statement
-    stand_in = substitute(attached, statement)
-    if stand_in is None:
-        return frame(_PARSE, prepared.message)
-    return Parse(name, stand_in.encode(session.encoding.codec), Parse.decode(prepared.message).parameter_types).encode()
+    message, statement = Parse.decode(prepared.message), prepared.statement
+    attached.names.statements.pop(name, None)
+    sql = message.sql
+    if statement is not None:
+        attached.names.statements[name] = statement
+        stand_in = substitute(attached, statement)
+        sql = sql if stand_in is None else stand_in.encode(session.encoding.codec, "replace")
+    return replace(message, name=name, sql=sql).encode()

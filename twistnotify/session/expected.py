@@ -43,14 +43,15 @@ class Run:
 class Expected:
     """A message whose answer is to come.
 
-    `runs` has what is known of the statements it runs, None for those that are of no concern. `name` is a statement's
-    or portal's that does not come to be if this fails. `shifts` are places in the text that was sent (characters)
-    behind which it is longer than the client's, each with how much.
+    `runs` has what is known of the statements it runs or prepares, None for those that are of no concern. `name` is
+    the statement's or portal's that it makes or runs, `frame` a Bind or Close, where these may be of concern. `shifts`
+    are places in the text that was sent (characters) behind which it is longer than the client's, each with how much.
     """
 
     kind: int
     runs: tuple[Run | None, ...] = ()
     name: bytes | None = None
+    frame: bytes = b""
     shifts: tuple[tuple[int, int], ...] = ()
     completed: int = 0
 
@@ -63,6 +64,7 @@ class Expected:
         return self.runs[index]
 
 
+_ANSWERED_BY_READY = frozenset((QUERY, CALL, SYNC))
 PLAIN: dict[int, Expected] = {kind: Expected(kind) for kind in ENDS}
 """The entries of messages of which nothing is to be remembered."""
 
@@ -84,6 +86,11 @@ class Expectations:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def ends_pending(self) -> bool:
+        """Tell whether a ReadyForQuery is due: one that waits for COPY data is not."""
+        return not self.copying and any(entry.kind in _ANSWERED_BY_READY for entry in self._entries)
 
     @property
     def head(self) -> Expected | None:
@@ -123,14 +130,12 @@ class Expectations:
         self._drop_copy_ends()
         return entry
 
-    def skip(self) -> list[Expected]:
-        """Take out everything up to Sync, which an error has the upstream pass over; return it."""
+    def skip(self) -> None:
+        """Take out everything up to Sync, which an error has the upstream pass over."""
         self.copying = False
-        skipped = []
         while self._entries and self._entries[0].kind != SYNC:
-            skipped.append(self._entries.popleft())
+            self._entries.popleft()
         self.skipping = not self._entries
-        return skipped
 
     def _drop_copy_ends(self) -> None:
         while self._entries and self._entries[0].kind == COPY_END:

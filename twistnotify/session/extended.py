@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Action
-from twistnotify.session.expected import CALL, PARSE
+from twistnotify.session.expected import BIND, CALL, DESCRIBE, PARSE
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.prepared import MAX_PREPARED, Portal, Prepared, bind, check_counts, check_length, prepare
 from twistnotify.session.results import tag_of
@@ -62,11 +62,13 @@ def _parse(session: Session, body: bytes) -> Script | None:
     return None
 
 
-def _bind(session: Session, body: bytes) -> None:
+def _bind(session: Session, body: bytes) -> Script | None:
     session.begin_cycle()
     message = Bind.decode(body)
     check_length(message.portal, body)
     prepared = _prepared(session, message.statement)
+    if prepared.is_relayed:
+        return _go_on_upstream(session, prepared, BIND, body)
     check_counts(prepared, message, session.encoding)
     _refuse_in_failed_block(session, prepared.statement)
     if message.portal and message.portal in session.portals:
@@ -77,14 +79,17 @@ def _bind(session: Session, body: bytes) -> None:
     portal.message = body
     session.portals[message.portal] = portal
     session.replies.append(BindComplete().encode())
+    return None
 
 
-def _describe(session: Session, body: bytes) -> None:
+def _describe(session: Session, body: bytes) -> Script | None:
     session.begin_cycle()
     message = Describe.decode(body)
     format_ = 0
     if message.kind == STATEMENT:
         prepared = _prepared(session, message.name)
+        if prepared.is_relayed:
+            return _go_on_upstream(session, prepared, DESCRIBE, body)
     else:
         portal = _portal(session, message.name)
         prepared, format_ = portal.prepared, portal.format
@@ -95,6 +100,12 @@ def _describe(session: Session, body: bytes) -> None:
         session.replies.append(ParameterDescription(prepared.types).encode())
     described = NoData() if column is None else column.describe(format_)
     session.replies.append(described.encode(session.encoding.codec))
+    return None
+
+
+def _go_on_upstream(session: Session, prepared: Prepared, type_: int, body: bytes) -> Script:
+    _refuse_in_failed_block(session, prepared.statement)
+    return session.attach_in_pipeline(type_, body)
 
 
 def _execute(session: Session, body: bytes) -> Script | None:
@@ -166,8 +177,9 @@ def _copy(_: Session, __: bytes) -> None:
 
 
 def _function_call(session: Session, body: bytes) -> Script:
-    if session.relay is not None and session.transaction.status is not Status.FAILED:
-        return session.attach_for(CALL, body)
+    if session.relay is not None:
+        failed = session.transaction.status is Status.FAILED
+        return session.fail_query(SqlError(ABORTED)) if failed else session.attach_for(CALL, body)
     return session.fail_query(
         error("0A000", "the function call protocol is not served here", "Use SELECT pg_notify().")
     )

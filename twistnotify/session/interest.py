@@ -22,8 +22,8 @@ _ANYWHERE = (
     b"pg_cancel_backend",
     b"twistnotify",
 )
-_FIRST = (b"begin", b"start", b"commit", b"end", b"rollback", b"abort", b"savepoint", b"release", b"prepare")
-"""Words that a transaction statement begins with; among several statements they may stand anywhere."""
+_FIRST = (b"begin", b"start", b"commit", b"end", b"rollback", b"abort", b"savepoint", b"release", b"prepare", b"reset")
+"""Words that such a statement begins with; among several statements they may stand anywhere."""
 _BLANKS = b" \t\r\n\f\v;"
 
 

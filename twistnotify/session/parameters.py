@@ -6,10 +6,11 @@ in the form PostgreSQL gives them; all others are remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from twistnotify.session.encodings import Encoding
+from twistnotify.session.settings import judge
 from twistnotify.wire.session_status import ParameterStatus
 
 Parameters = tuple[tuple[str, str], ...]
@@ -17,12 +18,8 @@ Parameters = tuple[tuple[str, str], ...]
 REPORTED = {
     name.lower(): name for name in ("application_name", "client_encoding", "DateStyle", "IntervalStyle", "TimeZone")
 }
-_STYLES = {"iso": "ISO", "postgres": "Postgres", "sql": "SQL", "german": "German"}
-_ORDERS = {
-    "mdy": "MDY", "us": "MDY", "noneuro": "MDY", "noneuropean": "MDY",
-    "dmy": "DMY", "euro": "DMY", "european": "DMY",
-    "ymd": "YMD",
-}  # fmt: skip
+_POSTGRESQLS = {"DateStyle": "ISO, MDY"}
+"""PostgreSQL's own default of what is completed."""
 
 
 def reported(server: Mapping[str, str], startup: Mapping[str, str], encoding: str, superuser: str) -> dict[str, str]:
@@ -41,12 +38,9 @@ def reported(server: Mapping[str, str], startup: Mapping[str, str], encoding: st
         told["is_superuser"] = "off"
     for name, value in startup.items():
         known = REPORTED.get(name.lower())
-        if known == "DateStyle":
-            told[known] = date_style(value, server.get("DateStyle", "ISO, MDY"))
-        elif known == "IntervalStyle":
-            told[known] = value.lower()
-        elif known is not None and known != "client_encoding":
-            told[known] = value
+        if known is not None and known != "client_encoding":
+            judged = judge(name.lower(), value, server.get(known, _POSTGRESQLS.get(known, "")), server.get("server_encoding", "UTF8"))
+            told[known] = value if judged is None else judged
     return told
 
 
@@ -55,19 +49,3 @@ def status_frames(server: Parameters, startup: Parameters, encoding: Encoding, s
     """Return all ParameterStatus frames of a log-in; remembered, because most clients log in alike."""
     told = reported(dict(server), dict(startup), encoding.name, superuser)
     return b"".join(ParameterStatus(name, value).encode(encoding.codec) for name, value in told.items())
-
-
-def date_style(value: str, before: str) -> str:
-    """Return a DateStyle as PostgreSQL reports it: style, comma, order; what is left out stays as it was."""
-    style, _, order = before.partition(", ")
-    words = tuple(_words(value))
-    if "german" in words:
-        order = "DMY"
-    for word in words:
-        style = _STYLES.get(word, style)
-        order = _ORDERS.get(word, order)
-    return f"{style}, {order}"
-
-
-def _words(value: str) -> Iterator[str]:
-    return (word.strip().lower() for word in value.split(","))

@@ -38,12 +38,14 @@ _TYPE_NAMES = {
 class Prepared:
     """A statement that has been parsed; None is the empty one. `types` are its parameters' OIDs.
 
-    `message` is the body of its Parse, for an upstream to be told of it.
+    `message` is the body of its Parse, for an upstream to be told of it. One that `is_relayed` was parsed by an
+    upstream that has been given back, and only another upstream can run it; None is then what is of no concern here.
     """
 
     statement: Statement | None
     types: tuple[int, ...]
     message: bytes = field(default=b"", repr=False)
+    is_relayed: bool = False
 
     @property
     def column(self) -> Column | None:

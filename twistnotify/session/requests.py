@@ -10,15 +10,15 @@ LISTENs that were accepted before (a gate): so a transaction hears itself, and i
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from twistnotify.session.actions import Close, Enlist, Gate
+from twistnotify.session.actions import Close, Enlist, Gate, Turn
 from twistnotify.session.encodings import decode
 from twistnotify.session.expected import BIND, CALL, CLOSE, DESCRIBE, EXECUTE, PARSE, PLAIN, QUERY, SYNC, Expected, Run
 from twistnotify.session.failure import SqlError
 from twistnotify.session.interest import is_of_interest
 from twistnotify.session.lane import MORE_DATA, Script
-from twistnotify.session.states import Status
 from twistnotify.session.substitution import substitute
 from twistnotify.sql.pieces import Piece, pieces
 from twistnotify.sql.standins import raise_error
@@ -51,6 +51,7 @@ PASSING = b"d"
 MAX_NOTED = 10_000
 """Named statements of one client that are remembered because they are of concern here."""
 _HEADER = 5
+_IN_TURN = frozenset(b"QFPBDECHS")
 
 
 class Requests:
@@ -58,8 +59,10 @@ class Requests:
 
     def __init__(self, attached: Attached, limit: int, longest: int) -> None:
         self.stream = FrameStream(PASSING, limit, longest)
-        self.statements: dict[bytes, Statement] = {}
-        self.portals: dict[bytes, Run] = {}
+        self.statements: dict[bytes, Statement | None] = {}
+        """What names of concern will stand for if nothing is refused; None for what is of none."""
+        self.portals: dict[bytes, Statement | None] = {}
+        self._guessed = True
         self.foreseen: dict[str, None] = {}
         """Channels that the open transaction LISTENs to, as far as it has been sent."""
         self.spoken = False
@@ -80,6 +83,10 @@ class Requests:
                 if type_ == PASSED:
                     forwarded.append(data)
                     continue
+                if self._attached.listens and type_ & ~LONG in _IN_TURN:
+                    yield from self._take_turn()
+                if self._attached.witness is not None:
+                    self._attached.witness.see(type_, data)
                 react = _REACTIONS.get(type_ & ~LONG)
                 if react is None:
                     raise ProtocolViolation(f"invalid frontend message type {type_ & ~LONG}")
@@ -88,6 +95,11 @@ class Requests:
                     yield from script
         except ProtocolViolation as violation:
             yield from self._attached.die(violation)
+
+    def _take_turn(self) -> Script:
+        """Send nothing more before ReadyForQuery: what is due to a listener there must not be due to later commands."""
+        if not self._attached.is_clients_turn:
+            yield Turn()
 
     def _send(self, frame: bytes, entry: Expected) -> None:
         self._attached.forwarded.append(frame)
@@ -110,9 +122,22 @@ class Requests:
     def _catch_up(self) -> None:
         """Know for sure where the transaction stands, as nothing is on its way."""
         if not self._attached.expected:
-            self.in_block = self._attached.session.transaction.status in (Status.BLOCK, Status.FAILED)
+            self.in_block = self._attached.answers.in_block
             if not self.in_block and not self._attached.in_pipeline:
                 self.foreseen, self.spoken = {}, False
+            self._catch_up_with_names()
+
+    def _catch_up_with_names(self) -> None:
+        names = self._attached.names
+        if self._guessed:
+            self._guessed = False
+            self.statements = dict(names.statements)
+        if self.portals or names.portals:
+            self.portals = {name: run.statement for name, run in names.portals.items()}
+
+    def _guess(self, name: bytes, statement: Statement | None) -> None:
+        self._guessed = True
+        self.statements[name] = statement
 
     def _read(self, sql: bytes) -> tuple[Piece, ...]:
         """Return the statements of a text where one of them is of concern here."""
@@ -129,19 +154,19 @@ class Requests:
 
     def _query(self, frame: bytes, long: bool) -> Script | None:
         self._catch_up()
-        self.statements.pop(b"", None)
         self._attached.in_pipeline = False
+        self._drop_unnamed()
         found = () if long else self._read(frame[_HEADER:-1])
         if found:
-            return self._read_query(frame[_HEADER:-1], found)
+            return self._read_query(frame, found)
         if self.spoken and not self.in_block:
             return self._send_end(frame, PLAIN[QUERY])
         self._send(frame, PLAIN[QUERY])
         return None
 
-    def _read_query(self, sql: bytes, found: tuple[Piece, ...]) -> Script:
+    def _read_query(self, frame: bytes, found: tuple[Piece, ...]) -> Script:
         encoding = self._attached.session.encoding
-        text = decode(sql, encoding)
+        text = decode(frame[_HEADER:-1], encoding)
         parts: list[str] = []
         shifts: list[tuple[int, int]] = []
         ends = False
@@ -158,7 +183,8 @@ class Requests:
             if growth := len(stand_in) - (piece.end - piece.start):
                 grown += growth
                 shifts.append((piece.end + grown, growth))
-        frame = Query(("".join(parts) + text[at:]).encode(encoding.codec)).encode()
+        if parts:
+            frame = Query(("".join(parts) + text[at:]).encode(encoding.codec, "replace")).encode()
         runs = tuple([Run(piece.statement) for piece in found])
         entry = Expected(QUERY, runs, shifts=tuple(shifts))
         if ends or not self.in_block:
@@ -187,13 +213,20 @@ class Requests:
                 self.foreseen, self.spoken = {}, False
             case PrepareTransaction():
                 self.in_block = False
-            case DiscardAll():
-                self.statements.clear()
-            case DeallocateAll():
-                self.statements = {name: noted for name, noted in self.statements.items() if not name}
+            case DiscardAll() | DeallocateAll():
+                for name in filter(None, self.statements):
+                    self._guess(name, None)
             case Deallocate(name):
-                self.statements.pop(name.encode(self._attached.session.encoding.codec, "replace"), None)
+                self._forget(name.encode(self._attached.session.encoding.codec, "replace"))
         return False
+
+    def _forget(self, name: bytes) -> None:
+        if name in self.statements:
+            self._guess(name, None)
+
+    def _drop_unnamed(self) -> None:
+        self._forget(b"")
+        self.portals.pop(b"", None)
 
     # Extended query
 
@@ -201,25 +234,27 @@ class Requests:
         self._catch_up()
         self._attached.in_pipeline = True
         name, sql = _names(frame)
-        if not name:
-            self.statements.pop(b"", None)
         found = () if long else self._read(sql)
-        if len(found) != 1:
+        if len(found) == 1:
+            statement = found[0].statement
+            frame = self._prepared(name, statement, frame)
+            self._guess(name, statement)
+            self._send(frame, Expected(PARSE, (Run(statement),), name))
+        elif name in self.statements:
+            self._guess(name, None)
+            self._send(frame, Expected(PARSE, (None,), name))
+        else:
             self._send(frame, PLAIN[PARSE])
-            return
-        stand_in = substitute(self._attached, found[0].statement)
-        if len(self.statements) >= MAX_NOTED:
+
+    def _prepared(self, name: bytes, statement: Statement, frame: bytes) -> bytes:
+        """Return the Parse of a statement, or of its stand-in."""
+        stand_in = substitute(self._attached, statement)
+        if name not in self.statements and len(self.statements) >= MAX_NOTED:
             stand_in = raise_error("53400", "too many prepared statements")
-        if stand_in is not None:
-            message = extended_query.Parse.decode(frame[_HEADER:])
-            sql = stand_in.encode(self._attached.session.encoding.codec)
-            frame = extended_query.Parse(name, sql, message.parameter_types).encode()
-        if name in self.statements:
-            # PostgreSQL refuses it; what has the name keeps it.
-            self._send(frame, PLAIN[PARSE])
-            return
-        self.statements[name] = found[0].statement
-        self._send(frame, Expected(PARSE, name=name))
+        if stand_in is None:
+            return frame
+        sql = stand_in.encode(self._attached.session.encoding.codec, "replace")
+        return replace(extended_query.Parse.decode(frame[_HEADER:]), sql=sql).encode()
 
     def _bind(self, frame: bytes, long: bool) -> None:
         self._catch_up()
@@ -228,24 +263,12 @@ class Requests:
             self._send(frame, PLAIN[BIND])
             return
         portal, name = _names(frame)
-        self.portals.pop(portal, None)
-        statement = self.statements.get(name)
-        if statement is None or long:
+        if name not in self.statements and portal not in self.portals:
             self._send(frame, PLAIN[BIND])
             return
-        self.portals[portal] = Run(statement, self._arguments(statement, frame))
-        self._send(frame, Expected(BIND, name=portal))
-
-    def _arguments(self, statement: Statement, frame: bytes) -> tuple[str | None, ...]:
-        """Return the values that pg_notify() is called with; none where the upstream will refuse them."""
-        if not isinstance(statement, CallNotify):
-            return ()
-        try:
-            values = extended_query.Bind.decode(frame[_HEADER:]).parameters
-            encoding = self._attached.session.encoding
-            return tuple([None if value is None else decode(value, encoding) for value in values])
-        except (ProtocolViolation, SqlError):
-            return ()
+        # One that is too long to be read fits none of the statements that are of concern.
+        self.portals[portal] = None if long else self.statements.get(name)
+        self._send(frame, Expected(BIND, name=portal, frame=b"" if long else frame))
 
     def _describe(self, frame: bytes, _: bool) -> None:
         self._attached.in_pipeline = True
@@ -253,22 +276,28 @@ class Requests:
 
     def _execute(self, frame: bytes, _: bool) -> Script | None:
         self._attached.in_pipeline = True
-        run = self.portals.pop(_names(frame)[0], None) if self.portals else None
-        if run is None:
+        portal = _names(frame)[0]
+        if portal not in self.portals:
             self._send(frame, PLAIN[EXECUTE])
             return None
-        entry = Expected(EXECUTE, (run,))
-        if self._foresee(run.statement):
+        statement, self.portals[portal] = self.portals[portal], None
+        entry = Expected(EXECUTE, name=portal)
+        if statement is not None and self._foresee(statement):
             return self._send_end(frame, entry)
         self._send(frame, entry)
         return None
 
     def _close(self, frame: bytes, _: bool) -> None:
         self._attached.in_pipeline = True
-        noted: dict[bytes, Statement] | dict[bytes, Run]
-        noted = self.statements if frame[_HEADER : _HEADER + 1] == b"S" else self.portals
-        noted.pop(frame[_HEADER + 1 : -1], None)
-        self._send(frame, PLAIN[CLOSE])
+        kind, name = frame[_HEADER : _HEADER + 1], frame[_HEADER + 1 : -1]
+        if name not in (self.statements if kind == extended_query.STATEMENT else self.portals):
+            self._send(frame, PLAIN[CLOSE])
+            return
+        if kind == extended_query.STATEMENT:
+            self._guess(name, None)
+        else:
+            self.portals[name] = None
+        self._send(frame, Expected(CLOSE, frame=frame))
 
     def _flush(self, frame: bytes, _: bool) -> None:
         self._attached.forwarded.append(frame)
@@ -282,9 +311,12 @@ class Requests:
 
     # The rest
 
-    def _call(self, frame: bytes, _: bool) -> None:
+    def _call(self, frame: bytes, _: bool) -> Script | None:
         self._attached.in_pipeline = False
+        if self.spoken and not self.in_block:
+            return self._send_end(frame, PLAIN[CALL])
         self._send(frame, PLAIN[CALL])
+        return None
 
     def _end_copy(self, frame: bytes, _: bool) -> None:
         self._attached.forwarded.append(frame)
@@ -293,17 +325,6 @@ class Requests:
     def _terminate(self, frame: bytes, _: bool) -> Script:
         self._attached.forwarded.append(frame)
         yield Close("client")
-
-    def remember_portal(self, name: bytes, statement: Statement, arguments: tuple[str | None, ...]) -> None:
-        """Remember a portal that was made before there was an upstream."""
-        self.portals[name] = Run(statement, arguments)
-
-    def forget(self, entry: Expected) -> None:
-        """Forget a name that has not come to be."""
-        if entry.name is not None:
-            noted: dict[bytes, Statement] | dict[bytes, Run]
-            noted = self.statements if entry.kind == PARSE else self.portals
-            noted.pop(entry.name, None)
 
 
 def _names(frame: bytes) -> tuple[bytes, bytes]:

@@ -189,10 +189,10 @@ class Session:
         """Answer `Attach` with what the upstream reports of its settings."""
         self.upstream_parameters = parameters
 
-    def detach(self) -> None:
-        """Answer by itself again: the upstream session had nothing that is worth keeping."""
+    def detach(self, prepared: dict[bytes, Prepared]) -> None:
+        """Answer by itself again: of the upstream session nothing is worth keeping but these prepared statements."""
         self.attached = None
-        self.prepared, self.portals = {}, {}
+        self.prepared, self.portals = prepared, {}
         self.move(Step.DETACHED)
 
     def abandon(self) -> None:
@@ -329,7 +329,8 @@ class Session:
 
     def _report_settings(self) -> Script:
         """Tell the client of settings that have changed."""
-        for status in self.variables.news(self.transaction.effects):
+        failed = self.transaction.status is Status.FAILED
+        for status in self.variables.news(() if failed else self.transaction.effects):
             if status.name == "client_encoding":
                 self.encoding = client_encoding(status.value)
                 yield Recode()
@@ -543,8 +544,10 @@ class Session:
         event, tag = _event_of(statement)
         transition = self.transaction.happen(event)
         match statement:
-            case Begin(_, text):
-                self.transaction.begun = text or "BEGIN"
+            case Begin(_, text) if transition.told is None:
+                self.transaction.begin(text)
+            case CommitStatement(True) | Rollback(True):
+                self.transaction.chain()
             case Savepoint(name):
                 self.transaction.savepoint(name)
             case Release(name):

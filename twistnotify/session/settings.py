@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from twistnotify.session.date_style import date_style
 from twistnotify.session.encodings import client_encoding
 from twistnotify.session.failure import SqlError
-from twistnotify.session.parameters import date_style
 from twistnotify.sql.statements import PARAMETERS
 
 NAMES: dict[str, str] = {name.lower(): name for name in PARAMETERS}

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session.execution import ACKNOWLEDGEMENTS, check_notification
 from twistnotify.session.failure import SqlError, error
+from twistnotify.session.states import Status
 from twistnotify.sql import standins
 from twistnotify.sql.statements import (
     BackendPid,
@@ -45,14 +46,16 @@ STAND_IN = standins.unlisten_statement(GAP_CHANNEL)
 
 def substitute(attached: Attached, statement: Statement) -> str | None:
     """Return what goes upstream in a statement's place, None for the statement as it is."""
-    row = _ROWS.get(type(statement))
-    if row is None:
-        return None
     try:
-        return row(attached, statement)
+        return _stand_in(attached, statement)
     except SqlError as failure:
         fields = failure.fields
         return standins.raise_error(fields.sqlstate, fields.message, fields.hint)
+
+
+def _stand_in(attached: Attached, statement: Statement) -> str | None:
+    row = _ROWS.get(type(statement))
+    return None if row is None else row(attached, statement)
 
 
 def _listen(attached: Attached, statement: Listen) -> str:
@@ -87,13 +90,8 @@ def _call_notify(attached: Attached, statement: CallNotify) -> str | None:
 
 
 def _do_block(attached: Attached, statement: DoBlock) -> str | None:
-    inner = statement.statements
-    if not any(isinstance(each, Listen) for each in inner):
-        return None
-    for each in inner:
-        if isinstance(each, Listen):
-            attached.refuse_more_channels(each.channel)
-    return standins.do_statements(inner, STAND_IN)
+    pairs = [(each, _stand_in(attached, each)) for each in statement.statements]
+    return standins.do_statements(pairs) if any(stand_in for _, stand_in in pairs) else None
 
 
 def _backend_pid(attached: Attached, statement: BackendPid) -> str:
@@ -124,7 +122,8 @@ def _show_acknowledgement(attached: Attached, statement: ShowAcknowledgement) ->
 
 
 def _prepare_transaction(attached: Attached, _: PrepareTransaction) -> None:
-    if attached.has_pubsub:
+    failed = attached.session.transaction.status is Status.FAILED
+    if attached.has_pubsub and not failed:
         raise error("0A000", "cannot PREPARE a transaction that has executed LISTEN, UNLISTEN, or NOTIFY")
 
 

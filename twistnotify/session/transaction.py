@@ -16,6 +16,7 @@ from twistnotify.sql.statements import Notify
 
 MAX_GATHERED_BYTES = 16 * 1024 * 1024
 """Bytes, about, that one transaction may gather before its COMMIT: channels, payloads, and `OVERHEAD` each."""
+CHAIN = "COMMIT AND CHAIN"
 OVERHEAD = 64
 """What an effect costs beside its texts."""
 MAX_SAVEPOINTS = 1000
@@ -40,7 +41,7 @@ class Transaction:
     def __init__(self) -> None:
         self.status = Status.IDLE
         self.begun = "BEGIN"
-        """The statement that has begun the block, as the client wrote it."""
+        """The statement that has begun the block, as the client wrote it, and what has chained it."""
         self._effects: list[Change] = []
         # A tuple, and empty in nearly every transaction: it costs a client nothing.
         self._savepoints: tuple[Mark, ...] = ()
@@ -58,6 +59,15 @@ class Transaction:
         if transition.fate is Fate.DISCARD:
             self.take()
         return transition
+
+    def begin(self, text: str) -> None:
+        """Note with which statement the block has begun."""
+        self.begun = text or "BEGIN"
+
+    def chain(self) -> None:
+        """Note that the block has the characteristics of the one before it, and not by its own statement."""
+        if not self.begun.endswith(CHAIN):
+            self.begun += f";{CHAIN}"
 
     def add(self, effect: Change) -> None:
         """Gather an effect; raises 53400 over `MAX_GATHERED_BYTES`."""
@@ -118,7 +128,9 @@ class Transaction:
 
     def rollback_to_last(self) -> None:
         """Throw away what was gathered since the last mark: one that was not kept is meant."""
-        del self._effects[self._savepoints[-1].effects if self._savepoints else 0 :]
+        mark = self._savepoints[-1] if self._savepoints else Mark("", 0, 0)
+        self._size = mark.size
+        del self._effects[mark.effects :]
 
     def _find(self, name: str) -> int:
         for index in range(len(self._savepoints) - 1, -1, -1):

@@ -6,7 +6,7 @@ all that a transaction gathers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from twistnotify.session.actions import Change
 from twistnotify.session.settings import NAMES, judge
@@ -57,6 +57,21 @@ class Variables:
                     self.values.pop(change.name, None)
                 else:
                     self.values[change.name] = change.value
+
+    def take_over(self, told: Mapping[str, str], values: dict[str, str], defaults: Mapping[str, str | None]) -> None:
+        """Go on behind an upstream session: what the client was told there, what it has SET, what RESET would show.
+
+        By PostgreSQL's names what was told, by lower-case name all else. A default of None is not known.
+        """
+        self._told.update(told)
+        self._defaults.update({name.lower(): value for name, value in told.items()})
+        for name in defaults.keys() & self._defaults.keys():
+            value = defaults[name]
+            if value is None:
+                del self._defaults[name]
+            else:
+                self._defaults[name] = value
+        self.values = values
 
     def news(self, changes: Iterable[Change]) -> Iterator[ParameterStatus]:
         """Iterate over what the client has to be told of now, and take it as told."""

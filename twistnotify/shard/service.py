@@ -102,6 +102,8 @@ class ShardService(Service):
         self._when_known: list[Callable[[], None]] = []
         self.relayed: dict[int, int] = {}
         """PIDs of backends that clients have through the relay: the client's own PID by the backend's."""
+        self._relay_noted = False
+        self._relay_mark = 0
 
     @override
     def startService(self) -> None:
@@ -134,13 +136,22 @@ class ShardService(Service):
         """Register a client, behind the NOTIFYs for this channel that were accepted before."""
         if channel in self._joining.get(outbox, ()):
             return
-        if self.fence.pending((channel,)) and not self.hub.listens(outbox, channel):
-            barrier = Barrier(lambda: self._join(outbox, channel, barrier))
-            self._joining.setdefault(outbox, {})[channel] = barrier
-            self.reserve(channel)
-            self._queue.append(barrier)
-        else:
-            self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
+        if not self.hub.listens(outbox, channel):
+            if self.fence.pending((channel,)):
+                self._queue.append(self._joining_barrier(outbox, channel))
+                return
+            number = self.behind_relay() if channel in self.hub else 0
+            if number:
+                self.fence.wait(number, self._joining_barrier(outbox, channel).passed)
+                return
+        self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
+
+    def _joining_barrier(self, outbox: Outbox, channel: str) -> Barrier:
+        """Return what registers a client when it is passed."""
+        barrier = Barrier(lambda: self._join(outbox, channel, barrier))
+        self._joining.setdefault(outbox, {})[channel] = barrier
+        self.reserve(channel)
+        return barrier
 
     def unlisten(self, outbox: Outbox, channel: str) -> None:
         """End a registration at once; the channel lingers when it was the last."""
@@ -191,6 +202,27 @@ class ShardService(Service):
             unit = Unit((), 0)
             self.notify(unit)
         return unit.sequence
+
+    def forget_relayed(self, backend: int, pid: int) -> None:
+        """Forget a backend that a client has had, unless another one has it now."""
+        if self.relayed.get(backend) == pid:
+            del self.relayed[backend]
+
+    def note_relayed(self) -> None:
+        """Note that an upstream session of the relay has ended a transaction, which may have notified."""
+        self._relay_noted = True
+
+    def behind_relay(self) -> int:
+        """Return the number at the fence behind which all is heard that the relay has seen committed; 0 for no wait.
+
+        No queue of ours knows of it, but PostgreSQL hands it out before it answers what is sent from now on.
+        """
+        if not self.up:
+            return 0
+        if self._relay_noted:
+            self._relay_noted = False
+            self._relay_mark = self.probe()
+        return self._relay_mark if self._relay_mark > self.fence.answered else 0
 
     def send(self) -> None:
         """Send what waits, if the connection is free."""

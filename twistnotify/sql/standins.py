@@ -56,18 +56,18 @@ def raise_error(sqlstate: str, message: str, hint: str | None = None) -> str:
     return _do(f"RAISE EXCEPTION USING {options};")
 
 
-def do_statements(statements: Iterable[Listen | Unlisten | Notify], stand_in: str) -> str:
-    """Return a DO block of these, with a stand-in for each LISTEN."""
-    return _do("".join(f"{_inner(statement, stand_in)};" for statement in statements))
+def do_statements(statements: Iterable[tuple[Listen | Unlisten | Notify, str | None]]) -> str:
+    """Return a DO block of these, each with its stand-in, None for the statement itself."""
+    return _do("".join(f"{stand_in or _text(statement)};" for statement, stand_in in statements))
 
 
-def _inner(statement: Listen | Unlisten | Notify, stand_in: str) -> str:
+def _text(statement: Listen | Unlisten | Notify) -> str:
     match statement:
         case Notify(channel, payload):
             return notify_statement(channel, payload)
-        case Unlisten(channel):
-            return unlisten_statement(channel)
-    return stand_in
+        case Listen(channel):
+            return f"LISTEN {quote_identifier(channel)}"
+    return unlisten_statement(statement.channel)
 
 
 def _do(body: str) -> str:

@@ -26,12 +26,13 @@ class FrameStream(FrameBuffer):
     longest that may be sent at all.
     """
 
-    __slots__ = ("_longest", "_passed", "_passing")
+    __slots__ = ("_longest", "_passed", "_passing", "_shortest")
 
     def __init__(self, passed: bytes, limit: int, longest: int) -> None:
         super().__init__(limit)
         self._passed = frozenset(passed)
         self._longest = longest + 4
+        self._shortest = min(self._limit, self._longest)
         self._passing = 0
 
     @property
@@ -53,10 +54,15 @@ class FrameStream(FrameBuffer):
         while size - offset >= _HEADER_SIZE:
             type_, length = _header(data, offset)
             if type_ not in passed or not 4 <= length <= longest:
+                if offset == start and 4 <= length <= self._shortest and offset + 1 + length <= size:
+                    # The usual frame that is read, all there.
+                    offset += 1 + length
+                    self._move_to(offset)
+                    return type_, data[start:offset]
                 break
             offset += 1 + length
         if offset == start:
-            return self._next_read()
+            return self._next_read() if size or self._more else None
         if offset > size:
             self._passing = offset - size
             offset = size
