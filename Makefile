@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run psql test unit integration bench lint format types imports check dist clean
+.PHONY: run psql test unit integration drivers bench lint format types imports check dist clean
 
 # One stamp for the whole environment: made again when the dependencies change.
 $(VENV)/stamp: pyproject.toml
@@ -34,6 +34,10 @@ unit: $(VENV)/stamp
 
 integration: $(VENV)/stamp
 	$(BIN)/pytest tests -m integration
+
+# Real drivers of several languages; those whose toolchain is not installed are reported as not run.
+drivers: $(VENV)/stamp
+	$(BIN)/python tests/drivers/run.py
 
 lint: $(VENV)/stamp
 	$(BIN)/ruff check .

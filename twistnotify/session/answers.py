@@ -194,7 +194,7 @@ class Answers:
         if status is Status.IDLE:
             if self.in_block:
                 transaction.take()
-            else:
+            elif transaction.effects:
                 self._commit(False)
         transaction.status = status
         self.in_block = status is not Status.IDLE

@@ -89,8 +89,8 @@ class Expectations:
 
     @property
     def ends_pending(self) -> bool:
-        """Tell whether a ReadyForQuery is due: one that waits for COPY data is not."""
-        return not self.copying and any(entry.kind in _ANSWERED_BY_READY for entry in self._entries)
+        """Tell whether a ReadyForQuery is due."""
+        return any(entry.kind in _ANSWERED_BY_READY for entry in self._entries)
 
     @property
     def head(self) -> Expected | None:
@@ -126,8 +126,10 @@ class Expectations:
 
     def pop(self) -> Expected:
         """Take out the message whose answer has ended."""
-        entry = self._entries.popleft()
-        self._drop_copy_ends()
+        entries = self._entries
+        entry = entries.popleft()
+        while entries and entries[0].kind == COPY_END:
+            entries.popleft()
         return entry
 
     def skip(self) -> None:
@@ -136,7 +138,3 @@ class Expectations:
         while self._entries and self._entries[0].kind != SYNC:
             self._entries.popleft()
         self.skipping = not self._entries
-
-    def _drop_copy_ends(self) -> None:
-        while self._entries and self._entries[0].kind == COPY_END:
-            self._entries.popleft()

@@ -39,7 +39,8 @@ def reported(server: Mapping[str, str], startup: Mapping[str, str], encoding: st
     for name, value in startup.items():
         known = REPORTED.get(name.lower())
         if known is not None and known != "client_encoding":
-            judged = judge(name.lower(), value, server.get(known, _POSTGRESQLS.get(known, "")), server.get("server_encoding", "UTF8"))
+            before = server.get(known, _POSTGRESQLS.get(known, ""))
+            judged = judge(name.lower(), value, before, server.get("server_encoding", "UTF8"))
             told[known] = value if judged is None else judged
     return told
 
