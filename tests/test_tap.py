@@ -99,6 +99,24 @@ def test_a_port_that_is_taken_ends_the_process_with_one_line(config: Path) -> No
 
 
 @pytest.mark.usefixtures("_limits")
+@pytest.mark.parametrize(("limit", "wanted"), [(0, 110), (7, 110 + 2 * 7)])
+def test_the_files_of_clients_the_reserve_and_the_relays_are_counted(
+    config: Path, monkeypatch: pytest.MonkeyPatch, limit: int, wanted: int
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(tap, "raise_file_limit", counted.append)
+    settings = f"[twistnotify]\nmax_client_conn = 100\nfd_reserve = 10\nmax_db_connections = {limit}\n"
+    databases = "[databases]\napp = host=/run\nown = host=/run\nold = host=/run relay=off\n"
+    reactor = FakeReactor()
+    reactor.cannot_listen = CannotListenError("127.0.0.1", 7000, OSError(98, "Address already in use"))
+
+    with pytest.raises(SystemExit):
+        MainServer(reactor, load(settings + databases, "config.ini"), config.parent).startService()
+
+    assert counted == [wanted]
+
+
+@pytest.mark.usefixtures("_limits")
 def test_the_garbage_collector_looks_less_often() -> None:
     spare_garbage_collection()
 

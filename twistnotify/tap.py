@@ -51,7 +51,9 @@ class MainServer(Server):
     def startService(self) -> None:
         """Start, or say why not."""
         spare_garbage_collection()
-        raise_file_limit(self.settings.max_client_conn + self.settings.fd_reserve)
+        settings = self.settings
+        relays = sum(database.relay is not None for database in self.databases.values())
+        raise_file_limit(settings.max_client_conn + settings.fd_reserve + relays * settings.max_db_connections)
         try:
             super().startService()
         except CannotListenError as error:
@@ -74,8 +76,8 @@ def raise_file_limit(wanted: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hard != resource.RLIM_INFINITY and hard < wanted:
         log.warn(
-            "the limit of open files is {hard}: too low for max_client_conn + fd_reserve = {wanted};"
-            " raise it (ulimit -n, LimitNOFILE=) or lower max_client_conn",
+            "the limit of open files is {hard}: too low for max_client_conn, fd_reserve and max_db_connections, which"
+            " take {wanted}; raise it (ulimit -n, LimitNOFILE=) or lower them",
             hard=hard,
             wanted=wanted,
         )

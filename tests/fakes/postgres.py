@@ -278,7 +278,10 @@ class Backend:
         return None
 
     def _select(self, tree: Any) -> list[tuple[Any, ...]]:
-        name = tree.targetList[0].val.funcname[-1].sval
+        value = tree.targetList[0].val
+        if isinstance(value, ast.A_Const):
+            return [(value.val.ival,)]
+        name = value.funcname[-1].sval
         if name == "pg_backend_pid":
             return [(self.pid,)]
         source = tree.fromClause[0]

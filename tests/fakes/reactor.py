@@ -44,6 +44,12 @@ class FakeReactor(Clock):
         self._writers: dict[Any, None] = {}
         self.ports: list[FakePort] = []
         self.cannot_listen: Exception | None = None
+        self.dialled: list[tuple[str, int, Any]] = []
+
+    def connectTCP(self, host: str, port: int, factory: Any, timeout: float | None = 30.0) -> Any:  # noqa: N802
+        """Note where somebody connects to; what comes of it is for the test to say."""
+        self.dialled.append((host, port, factory))
+        return SimpleNamespace(stopConnecting=lambda: None)
 
     def addReader(self, reader: Any) -> None:  # noqa: N802
         """Read from something from now on."""

@@ -9,10 +9,12 @@ import pytest
 from fakes.client import FakeClient
 from fakes.postgres import FakePostgres
 from fakes.reactor import FakeReactor
+from fakes.upstream import FakeRelay, FakeUpstream
 from twisted.internet.defer import succeed
 
-from twistnotify.config.model import DatabaseConfig, Settings, ShardConfig
+from twistnotify.config.model import DatabaseConfig, RelayConfig, Settings, ShardConfig
 from twistnotify.pubsub.outbox import Outbox
+from twistnotify.server.attachment import SENDER_REMEMBERED
 from twistnotify.server.database import Database
 from twistnotify.server.factory import ClientFactory
 from twistnotify.server.flush import FlushList
@@ -72,10 +74,18 @@ class FakeListener:
 class World:
     """Shards named `shards`, one database `app` over all of them, and clients.
 
-    Each shard has a PostgreSQL of its own, `servers[name]`; `postgres` is the first's.
+    Each shard has a PostgreSQL of its own, `servers[name]`; `postgres` is the first's. Where the database `relays`,
+    other SQL goes to the sessions that `relay` opens, on the server of `relay_shard`.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, shards: tuple[str, ...] = ("app",), **settings: Any) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        shards: tuple[str, ...] = ("app",),
+        relays: bool = False,
+        relay_shard: str | None = "app",
+        **settings: Any,
+    ) -> None:
         acknowledgements = {name: settings.pop(name, "immediate") for name in ("listen_ack", "notify_ack")}
         self.listeners: list[FakeListener] = []
         self.reactor = FakeReactor()
@@ -88,8 +98,11 @@ class World:
         configs = tuple(ShardConfig(name, (("host", "/" + name),), None) for name in shards)
         self.shards = {config.name: self._shard(config) for config in configs}
         self.shard = self.shards[shards[0]]
-        config = DatabaseConfig("app", configs, **acknowledgements)
-        self.database = Database(config, list(self.shards.values()))
+        self.relay = FakeRelay()
+        relay_config = RelayConfig((), None, relay_shard, 0.0) if relays else None
+        config = DatabaseConfig("app", configs, **acknowledgements, relay=relay_config)
+        relay: Any = self.relay if relays else None
+        self.database = Database(config, list(self.shards.values()), relay)
         self.factory = ClientFactory(
             self.reactor, self.settings, {"app": self.database}, self.flush_list, Random(1), lambda n: b"\7" * n
         )
@@ -114,7 +127,7 @@ class World:
         self.reactor.settle()
         for shard in self.shards.values():
             shard.stopService()
-        self.reactor.wait(DRAIN_TIMEOUT)
+        self.reactor.wait(max(DRAIN_TIMEOUT, SENDER_REMEMBERED))
         self.factory.stopFactory()
         self.reactor.settle()
         assert self.reactor.getDelayedCalls() == []
@@ -137,6 +150,14 @@ class World:
             # The database's own is there until the shard is up for the first time.
             assert len(shard._when_known) <= (shard.parameters is None)
             assert not shard._losses._concerned
+            assert not shard.relayed
+        assert all(upstream.state != "open" for upstream in self.relay.upstreams)
+        assert not self.relay.opening
+
+    @property
+    def upstream(self) -> FakeUpstream:
+        """The session that the relay has opened last."""
+        return self.relay.upstream
 
     def connect(self) -> FakeClient:
         """Connect a client that has not said a word yet."""

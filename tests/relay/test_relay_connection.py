@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from fake_server import DialReactor, Server
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from zope.interface.verify import verifyObject
 
 from twistnotify.relay.connection import CLOSE_TIMEOUT, Upstream, UpstreamRefused, failed
 from twistnotify.relay.places import Place, connect
+from twistnotify.relay.tls import ClientTls
 from twistnotify.wire.session_status import Terminate
 
 TERMINATE = Terminate().encode()
@@ -297,6 +299,54 @@ def test_what_is_written_arrives() -> None:
     opened.upstream.write(b" protocol")
 
     assert opened.server.heard() == b"not the protocol"
+    opened.ends_clean()
+
+
+def test_what_the_kernel_takes_is_there_without_a_turn_of_the_reactor() -> None:
+    opened = Opened().use()
+    opened.upstream.write(b"not the")
+    opened.upstream.write(b" protocol")
+
+    assert opened.server.transport.received == b"not the protocol"
+    opened.ends_clean()
+
+
+def test_what_the_kernel_leaves_comes_in_order_and_then_all_is_direct_again() -> None:
+    opened = Opened().use()
+    transport = opened.server.transport
+    transport.room = 3
+    for data in (b"not", b" the", b" proto", b"col"):
+        opened.upstream.write(data)
+    assert transport.received == b"not"
+    transport.room = None
+    opened.reactor.settle()
+    assert transport.received == b"not the protocol"
+
+    opened.upstream.write(b"!")
+    assert transport.received == b"not the protocol!"
+    assert opened.client.events == []
+    opened.ends_clean()
+
+
+def test_nothing_goes_past_tls() -> None:
+    opened = Opened()
+    secured = Deferred.fromCoroutine(opened.upstream.secure(lambda: ClientTls({"sslmode": "require"}, "db")))
+    opened.server.say(b"S")
+    opened.upstream.handshakeCompleted()
+    assert secured.result is True
+    opened.use()
+    opened.server.heard()
+    opened.upstream.write(b"x")
+
+    # The transport's own method is what TLS replaces.
+    assert opened.server.transport.buffered == 1
+    opened.reactor.settle()
+    opened.server.transport.room = 0
+    opened.upstream.write(b"x" * BOUND * 2)
+    assert opened.client.events == ["full"]
+    opened.server.transport.room = None
+    opened.reactor.settle()
+    assert opened.client.events == ["full", "drained"]
     opened.ends_clean()
 
 

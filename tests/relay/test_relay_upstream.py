@@ -76,6 +76,7 @@ class Opening:
         if self.results and isinstance(self.results[0], Upstream):
             self.results[0].abort()
         self.reactor.assert_clean()
+        assert self.relay.sessions == 0
 
 
 @pytest.fixture(autouse=True)
@@ -746,3 +747,86 @@ def test_sessions_are_opened_side_by_side() -> None:
     for each in (first, second):
         each.result.abort()
     opening.reactor.assert_clean()
+
+
+# How many there may be
+
+
+class Limited(Opening):
+    """An opening of a relay that may have two sessions."""
+
+    def __init__(self) -> None:
+        super().__init__(**HERE)
+        settings = Settings(server_connect_timeout=TIMEOUT, max_db_connections=2)
+        self.relay = Relay(self.reactor, "app", lambda: self.conninfo(), settings, bytes)
+
+
+def test_beyond_the_limit_a_session_is_refused_at_once(log: list[str]) -> None:
+    limited = Limited()
+    *_, failure = limited.open().open().open().results
+
+    assert failure.check(UpstreamRefused)
+    assert failure.value.fields == ErrorFields(
+        "ERROR",
+        "53300",
+        'sorry, too many upstream sessions for database "app"',
+        hint="See max_db_connections.",
+    )
+    assert len(limited.reactor.servers) == 2
+    assert log == []
+    for server in limited.reactor.servers:
+        server.close()
+    limited.results.clear()
+    limited.ends_clean()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda limited: limited.results[0].end(),
+        lambda limited: limited.results[0].abort(),
+        lambda limited: (limited.results[0].resume(), limited.reactor.servers[0].close()),
+    ],
+    ids=["ended", "reset", "closed"],
+)
+def test_a_session_counts_until_its_connection_has_ended(end: Callable[[Limited], object]) -> None:
+    limited = Limited()
+    for _ in range(2):
+        limited.open()
+        limited.server.let_in()
+    end(limited)
+    limited.reactor.settle()
+    assert limited.relay.sessions == 1
+
+    limited.open()
+    limited.server.let_in()
+    assert all(isinstance(each, Upstream) for each in limited.results)
+    assert limited.relay.sessions == 2
+    for each in limited.results:
+        each.abort()
+    limited.results.clear()
+    limited.ends_clean()
+
+
+def test_a_session_that_has_ended_as_it_was_opened_counts_no_more() -> None:
+    limited = Limited()
+    limited.open()
+    limited.server.transport.peer_closed = True
+    limited.server.let_in()
+
+    assert limited.relay.sessions == 0
+    limited.results.clear()
+    limited.ends_clean()
+
+
+def test_without_a_limit_there_is_none() -> None:
+    opening = Opening(**HERE)
+    for _ in range(300):
+        opening.open()
+
+    assert opening.results == []
+    assert opening.relay.sessions == 300
+    for server in opening.reactor.servers:
+        server.close()
+    opening.results.clear()
+    opening.ends_clean()

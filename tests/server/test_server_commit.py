@@ -259,3 +259,43 @@ def test_a_warning_that_is_held_survives_unlisten(make_world: MakeWorld) -> None
     messages = client.query("COMMIT")
 
     assert [m.fields.sqlstate for m in messages if isinstance(m, NoticeResponse)] == ["01000"]
+
+
+# Ahead of a commit
+
+
+def test_a_client_is_registered_ahead_for_what_is_new_to_it(world: World) -> None:
+    client = world.client("a")
+    committer = client.protocol.committer
+    assert committer is not None
+
+    assert committer.enlist(["a", "b"]) == ["b"]
+    assert committer.enlist(["b"]) == []
+    assert list(world.shard.channels_of(client.protocol.outbox)) == ["a", "b"]
+
+
+def test_it_is_not_where_there_is_no_room(make_world: MakeWorld) -> None:
+    world = make_world(max_channels=2).start()
+    client = world.client("a")
+    committer = client.protocol.committer
+    assert committer is not None
+
+    assert committer.enlist(["b", "c"]) == ["b"]
+
+
+def test_what_was_in_vain_is_withdrawn_with_what_it_brought(world: World) -> None:
+    client = world.client("a")
+    client.query("BEGIN")
+    committer = client.protocol.committer
+    assert committer is not None
+    committer.enlist(["b"])
+    world.postgres.notify("b", "x")
+    world.postgres.notify("a", "y")
+    world.shard.send()
+    world.reactor.settle()
+    world.postgres.notify("b", "z")
+    world.reactor.settle()
+
+    committer.withdraw(["b"])
+
+    assert notifications(client.query("COMMIT")) == [("a", "y")]

@@ -9,6 +9,7 @@ from fakes.fixtures import MakeWorld
 from fakes.world import World
 
 from twistnotify.server.factory import FIRST_PID, LAST_PID, ClientFactory
+from twistnotify.wire.startup import PROTOCOL_3_2, BackendKeyData, StartupMessage
 
 
 def test_pids_are_unique_and_above_those_of_real_backends(world: World) -> None:
@@ -141,3 +142,51 @@ def test_stopping_leaves_no_timer(make_world: MakeWorld) -> None:
     world.factory.stopFactory()
 
     assert world.reactor.getDelayedCalls() == []
+
+
+def test_a_key_to_cancel_with_is_as_long_as_the_client_wants_it(world: World) -> None:
+    client = world.connect()
+    client.send(StartupMessage(PROTOCOL_3_2, {"user": "alice", "database": "app"}).encode())
+    world.reactor.settle()
+
+    (key,) = (message for message in client.hear() if isinstance(message, BackendKeyData))
+    assert key.secret == b"\7" * 32
+
+
+def test_a_client_may_be_terminated_by_another_one(world: World) -> None:
+    client = world.client()
+
+    world.factory.signal("pg_terminate_backend", client.pid)
+    assert not client.gone
+    world.reactor.settle()
+
+    assert sqlstates(client.hear()) == ["57P01"]
+    assert client.gone
+    assert world.factory.counters.disconnects == {"terminated": 1}
+
+
+def test_one_that_has_gone_meanwhile_is_not(world: World) -> None:
+    client = world.client()
+    world.factory.signal("pg_terminate_backend", client.pid)
+    client.hang_up()
+    world.reactor.settle()
+
+    world.factory.signal("pg_terminate_backend", client.pid)
+    world.factory.signal("pg_cancel_backend", client.pid)
+    assert world.factory.counters.disconnects == {"client": 1}
+
+
+def test_what_a_client_waits_for_may_be_cancelled_by_another_one(make_world: MakeWorld) -> None:
+    world = make_world(shard_queue_size=1).start()
+    world.postgres.holds = True
+    client = world.client()
+    client.query("NOTIFY a, '1'")
+    client.query("NOTIFY a, '2'")
+    client.ask("NOTIFY a, '3'")
+    world.reactor.settle()
+    assert client.hear() == []
+
+    world.factory.signal("pg_cancel_backend", client.pid)
+    world.reactor.settle()
+
+    assert sqlstates(client.hear()) == ["57014"]

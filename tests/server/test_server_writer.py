@@ -19,11 +19,16 @@ class Client(OutboxProtocol):
         self.reactor = FakeReactor()
         super().__init__(FlushList(self.reactor, 1.0))
         self.overflows = 0
+        self.backed: list[bool] = []
         self.makeConnection(FakeTransport(self.reactor, self))
 
     @override
     def overflowed(self) -> None:
         self.overflows += 1
+
+    @override
+    def backed_up(self, full: bool) -> None:
+        self.backed.append(full)
 
     @property
     def kernel(self) -> FakeTransport:
@@ -211,3 +216,17 @@ def test_an_unblocked_transport_can_be_released_too(client: Client) -> None:
 def test_a_protocol_has_to_say_what_an_overflow_means() -> None:
     with pytest.raises(NotImplementedError):
         OutboxProtocol(FlushList(FakeReactor(), 1.0)).overflowed()
+
+
+def test_whoever_feeds_a_client_is_told_when_it_takes_nothing_and_when_it_has_caught_up(client: Client) -> None:
+    client.kernel.room = 2
+    client.deliver(b"one")
+    assert client.backed == [True]
+    client.deliver(b"two")
+    assert client.backed == [True]
+
+    client.drain()
+
+    assert client.backed == [True, False]
+    client.deliver(b"three")
+    assert client.backed == [True, False]

@@ -5,8 +5,9 @@
     BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, ROLLBACK TO
     COPY t FROM STDIN, COPY t TO STDOUT
 
-A text is a syntax error as a whole if one of its statements begins with "oops" or "twistnotify". The rules are those of exec_simple_query and
-the functions beside it (src/backend/tcop/postgres.c), of COPY (commands/copyfromparse.c) and of xact.c.
+A text is a syntax error as a whole if one of its statements begins with "oops" or "twistnotify". The rules are those
+of exec_simple_query and the functions beside it (src/backend/tcop/postgres.c), of COPY (commands/copyfromparse.c) and
+of xact.c, as PostgreSQL 15 has them. Since 17, a query in an open pipeline does not end its transaction.
 """
 
 from __future__ import annotations
@@ -278,7 +279,7 @@ class Backend:
         return "SELECT 1"
 
     def _control(self, sql: str) -> str:
-        word, _, name = sql.partition(" ")
+        word, _, name = sql.replace('"', "").partition(" ")
         if sql == "BEGIN":
             self._warn_if(self.status == "T", "25001")
             self.status = "T"

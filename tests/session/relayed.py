@@ -1,7 +1,7 @@
 """A session whose client may have an upstream: the test plays both of them, and all that passes is lines to read.
 
 As in `conversation`, with one more kind of line: what goes to the upstream, in short, behind an arrow. What the
-upstream says is written in the same way: a letter, which is the message's type, and what it holds in parentheses.
+upstream says is written in the same way (`support.letters`).
 
     conversation.query("SELECT 2")               # attach
                                                  # -> Q(SELECT 2)
@@ -10,7 +10,6 @@ upstream says is written in the same way: a letter, which is the message's type,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from conversation import (
     Conversation,
     shown_action,
 )
+from support.letters import messages, requests, requests_in
 
 from twistnotify.session.actions import Action, Attach, Commit, Effect, Enlist, Replay, Turn, Withdraw
 from twistnotify.session.attached import Attached
@@ -29,29 +29,17 @@ from twistnotify.session.lane import Lane
 from twistnotify.session.login import Admission
 from twistnotify.session.session import Limits
 from twistnotify.sql.statements import Listen, Unlisten
-from twistnotify.wire import extended_query as extended
-from twistnotify.wire.catalog import BackendMessage, FrontendMessage, decode_frontend
-from twistnotify.wire.copying import CopyData, CopyDone, CopyFail, CopyInResponse, CopyOutResponse
-from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
+from twistnotify.wire.catalog import BackendMessage
+from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.framing import FrameBuffer
-from twistnotify.wire.function_call import FunctionCall, FunctionCallResponse
-from twistnotify.wire.notification import NotificationResponse
-from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery
-from twistnotify.wire.simple_query import (
-    CommandComplete,
-    DataRow,
-    EmptyQueryResponse,
-    Field,
-    Query,
-    RowDescription,
-)
+from twistnotify.wire.function_call import FunctionCall
+
+__all__ = ["FakeRelay", "Relayed", "asked", "attached", "forwarded", "messages", "relayed", "requests", "told"]
 
 UPSTREAM = {"TimeZone": "UTC"}
 """What the upstream reports at its log-in, and the client has been told."""
 REFUSED = ErrorFields("ERROR", "08001", "no upstream today")
 CALL = FunctionCall(1, (), (), 0)
-COLUMN = Field("?column?", 0, 0, 23, 4, -1, 0)
-_WORD = re.compile(r"(\w)(?:\(((?:[^()]|\([^()]*\))*)\))?")
 
 
 @dataclass
@@ -224,21 +212,6 @@ class Relayed(Conversation):
         self.lines += [f"-> {each}" for each in requests_in(self._to_upstream)]
 
 
-def requests_in(buffer: FrameBuffer) -> list[str]:
-    """Take messages to an upstream out of a buffer, and return them as lines."""
-    lines = []
-    while (cut := buffer.next_frame()) is not None:
-        lines.append(shown_request(decode_frontend(*cut)))
-    return lines
-
-
-def requests(data: bytes) -> list[str]:
-    """Return messages to an upstream as lines."""
-    buffer = FrameBuffer(1 << 24)
-    buffer.feed(data)
-    return requests_in(buffer)
-
-
 def relayed(relay: FakeRelay | None = None, limits: Limits = LIMITS, **parameters: str) -> Relayed:
     """Return a conversation past its log-in, of a database that relays, which has answered nothing so far."""
     admission = Admission(
@@ -259,87 +232,7 @@ def attached(relay: FakeRelay | None = None, limits: Limits = LIMITS, *listens: 
     return conversation
 
 
-# What an upstream says, in short
-
-
-def messages(short: str) -> list[BackendMessage]:
-    """Return the messages that a line of letters and parentheses stands for."""
-    return [_message(letter, text or "") for letter, text in _WORD.findall(short)]
-
-
-def _message(letter: str, text: str) -> BackendMessage:
-    return _MESSAGES[letter](text)
-
-
-def server_error(text: str) -> ErrorFields:
-    """Return the fields that "SQLSTATE", or "FATAL SQLSTATE", or "SQLSTATE at 7" stands for."""
-    words = text.split()
-    severity = words.pop(0) if words[0] in ("FATAL", "PANIC", "WARNING", "NOTICE") else "ERROR"
-    position = int(words[2]) if len(words) > 1 else None
-    return ErrorFields(severity, words[0], "oops", position=position)
-
-
-def _pair(text: str, by: str) -> tuple[str, str]:
-    first, _, second = text.partition(by)
-    return first, second
-
-
-_MESSAGES: dict[str, Callable[[str], BackendMessage]] = {
-    "1": lambda _: extended.ParseComplete(),
-    "2": lambda _: extended.BindComplete(),
-    "3": lambda _: extended.CloseComplete(),
-    "A": lambda text: NotificationResponse(77, *_pair(text, " ")),
-    "C": CommandComplete,
-    "D": lambda text: DataRow((text.encode(),)),
-    "E": lambda text: ErrorResponse(server_error(text)),
-    "G": lambda _: CopyInResponse(0, (0,)),
-    "H": lambda _: CopyOutResponse(0, (0,)),
-    "I": lambda _: EmptyQueryResponse(),
-    "N": lambda text: NoticeResponse(server_error(text)),
-    "S": lambda text: ParameterStatus(*_pair(text, "=")),
-    "T": lambda _: RowDescription((COLUMN,)),
-    "V": lambda text: FunctionCallResponse(text.encode()),
-    "Z": lambda text: ReadyForQuery(text or "I"),
-    "c": lambda _: CopyDone(),
-    "d": lambda text: CopyData(text.encode()),
-    "n": lambda _: extended.NoData(),
-    "s": lambda _: extended.PortalSuspended(),
-    "t": lambda _: extended.ParameterDescription(()),
-}
-
-
 # What comes of it, as lines
-
-
-def shown_request(message: FrontendMessage) -> str:
-    match message:
-        case Query(sql):
-            return f"Q({_text(sql)})"
-        case extended.Parse(name, sql):
-            return f"P({_named(name)}{_text(sql)})"
-        case extended.Bind(portal, statement, _, values):
-            return f"B({', '.join(map(_text, (portal, statement, *values)))})"
-        case extended.Describe(kind, name):
-            return f"D({_text(kind)} {_text(name)})"
-        case extended.Close(kind, name):
-            return f"C({_text(kind)} {_text(name)})"
-        case extended.Execute(portal):
-            return f"E({_text(portal)})"
-        case FunctionCall(oid):
-            return f"F({oid})"
-        case CopyData(data):
-            return f"d({_text(data)})"
-        case CopyFail(reason):
-            return f"f({_text(reason)})"
-    return chr(message.type)
-
-
-def _text(value: bytes | None) -> str:
-    return "NULL" if value is None else value.decode("utf-8", "replace").rstrip()
-
-
-def _named(name: bytes) -> str:
-    return f"{name.decode()}: " if name else ""
 
 
 def forwarded(lines: Iterable[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import pytest
 from backend import BAD, Backend
 from conversation import (
     ADMISSION,
@@ -24,9 +25,10 @@ from conversation import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from relayed import CALL, FakeRelay, Relayed, told
+from relayed import CALL, FakeRelay, Relayed, attached, told
 
-from twistnotify.session.actions import Replay
+from twistnotify.session.actions import Close, Replay
+from twistnotify.session.attached import LOST
 from twistnotify.session.login import Admission
 from twistnotify.sql.statements import Notify
 from twistnotify.wire.copying import CopyData, CopyDone, CopyFail
@@ -95,6 +97,7 @@ WHOLE_STREAMS = streams(
 )
 # What has run before there is an upstream cannot be run further there, and has left no portal.
 MIXED_STREAMS = streams(st.just(""))
+shards = st.sampled_from([OWN, frozenset(), None])
 schedules = st.lists(st.tuples(st.booleans(), st.integers(1, 80)), max_size=40)
 FINISH = CopyDone().encode() * 4 + SYNC.encode() * 2
 
@@ -132,9 +135,9 @@ def check_replay(backend: Backend, replay: Replay) -> None:
     assert not ends
 
 
-def play(stream: bytes, schedule: list[tuple[bool, int]]) -> Played:
+def play(stream: bytes, schedule: list[tuple[bool, int]], own: frozenset[str] | None = OWN) -> Played:
     """Have a client's stream and the answers to it pass in pieces, in the order of a schedule, then in one go."""
-    admission = Admission(ADMISSION.status, PID, SECRET, "UTF8", ADMISSION.acknowledgements, FakeRelay(OWN))
+    admission = Admission(ADMISSION.status, PID, SECRET, "UTF8", ADMISSION.acknowledgements, FakeRelay(own))
     played = Played(admission=admission, parameters={})
     for is_clients, size in schedule:
         if is_clients and stream:
@@ -155,21 +158,23 @@ def in_short(line: str) -> str:
 
 
 @settings(deadline=None, max_examples=200)
-@given(WHOLE_STREAMS, schedules)
+@given(WHOLE_STREAMS, schedules, shards)
 def test_a_client_with_an_upstream_sees_what_postgresql_would_show_it(
-    stream: bytes, schedule: list[tuple[bool, int]]
+    stream: bytes, schedule: list[tuple[bool, int]], own: frozenset[str] | None
 ) -> None:
-    check(Query(b"SELECT now()").encode() + stream + FINISH, schedule)
+    check(Query(b"SELECT now()").encode() + stream + FINISH, schedule, own)
 
 
 @settings(deadline=None, max_examples=200)
-@given(MIXED_STREAMS, schedules)
-def test_a_client_cannot_tell_when_it_gets_an_upstream(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
-    check(stream + FINISH, schedule)
+@given(MIXED_STREAMS, schedules, shards)
+def test_a_client_cannot_tell_when_it_gets_an_upstream(
+    stream: bytes, schedule: list[tuple[bool, int]], own: frozenset[str] | None
+) -> None:
+    check(stream + FINISH, schedule, own)
 
 
-def check(stream: bytes, schedule: list[tuple[bool, int]]) -> None:
-    played, direct = play(stream, schedule), Backend()
+def check(stream: bytes, schedule: list[tuple[bool, int]], own: frozenset[str] | None) -> None:
+    played, direct = play(stream, schedule, own), Backend()
     expected = [in_short(shown(message)) for message in direct.feed(stream)]
     assert list(map(in_short, told(played.lines))) == expected
     if not direct.dead:
@@ -187,3 +192,80 @@ def check_the_end(played: Played, direct: Backend) -> None:
     assert played.listening == set(direct.channels)
     committed = [effect for effects in played.committed for effect in effects if isinstance(effect, Notify)]
     assert played.backend.notified + Counter((each.channel, each.payload) for each in committed) == direct.notified
+
+
+# When it is idle
+
+
+def test_it_is_idle_between_two_commands_outside_a_transaction() -> None:
+    conversation = attached()
+    assert conversation.attached.idle
+    conversation.query("SELECT 2")
+    assert not conversation.attached.idle
+    conversation.answer("C(SELECT 1) Z")
+    assert conversation.attached.idle
+
+
+def test_it_is_not_in_a_transaction_or_a_pipeline() -> None:
+    conversation = attached()
+    conversation.query("BEGIN")
+    conversation.answer("C(BEGIN) Z(T)")
+    assert not conversation.attached.idle
+    conversation = attached()
+    conversation.say(parse("SELECT 2"), FLUSH)
+    conversation.answer("1")
+    assert not conversation.attached.idle
+    conversation.say(SYNC)
+    conversation.answer("Z")
+    assert conversation.attached.idle
+
+
+@pytest.mark.parametrize("end", [Query(b"SELECT 2"), CALL])
+def test_a_pipeline_may_end_without_sync(end: Query) -> None:
+    conversation = attached()
+    conversation.say(parse("SELECT 2"), end)
+    conversation.answer("1 Z")
+    assert conversation.attached.idle
+
+
+def test_who_listens_is_known_from_what_is_sent_to_what_is_committed() -> None:
+    conversation = attached(FakeRelay(OWN))
+    assert not conversation.attached.listens
+    conversation.query("BEGIN; LISTEN a")
+    assert conversation.attached.listens
+    conversation.answer("C(BEGIN) C(UNLISTEN) Z(T)")
+    conversation.query("COMMIT")
+    assert conversation.attached.listens
+    conversation.answer("C(COMMIT) Z")
+    assert conversation.attached.listens
+    conversation.query("UNLISTEN *")
+    conversation.answer("C(UNLISTEN) Z")
+    assert not conversation.attached.listens
+
+
+# How it ends
+
+
+def test_a_client_whose_upstream_is_lost_is_told() -> None:
+    conversation = attached()
+    conversation.query("SELECT 2")
+    (close_,) = conversation.attached.lose()
+    assert close_ == Close("relay")
+    assert conversation.session.replies == [ErrorResponse(LOST).encode()]
+    assert (LOST.severity, LOST.sqlstate) == ("FATAL", "08006")
+
+
+def test_in_the_middle_of_a_message_it_is_only_ended() -> None:
+    conversation = attached()
+    conversation.query("SELECT 2")
+    conversation.upstream(b"D\0\0\0\x20")
+    assert list(conversation.attached.lose()) == [Close("relay")]
+    assert conversation.session.replies == []
+    assert conversation.receive(b"?\0\0\0\4") == ["close: protocol"]
+
+
+def test_who_has_been_told_by_the_server_is_not_told_again() -> None:
+    conversation = attached()
+    conversation.answer("E(FATAL 57P01)")
+    assert list(conversation.attached.lose()) == [Close("relay")]
+    assert conversation.session.replies == []

@@ -164,11 +164,3 @@ def test_ready_for_query_is_due_for_these_messages(kind: int) -> None:
 def test_otherwise_it_is_not() -> None:
     assert not expecting().ends_pending
     assert not expecting(PARSE, BIND, DESCRIBE, EXECUTE, CLOSE).ends_pending
-
-
-def test_it_is_not_while_copy_data_are_awaited() -> None:
-    expected = expecting(QUERY)
-    expected.begin_copy()
-    assert not expected.ends_pending
-    expected.end_copy()
-    assert expected.ends_pending

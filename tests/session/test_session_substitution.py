@@ -66,7 +66,9 @@ def test_one_more_channel_than_a_client_may_have_is_refused() -> None:
     conversation.query("BEGIN; LISTEN b; LISTEN a")
     conversation.answer("C(BEGIN) C(UNLISTEN) C(UNLISTEN) Z(T)")
     assert sent_for("LISTEN a", conversation=conversation) == STAND_IN
+    conversation.answer("C(UNLISTEN) Z(T)")
     assert raised(sent_for("LISTEN c", conversation=conversation)) == "53400 too many channels for one client"
+    conversation.answer("E(53400) Z(E)")
     assert raised(sent_for("DO 'BEGIN LISTEN c; END'", conversation=conversation)).startswith("53400")
 
 
@@ -121,6 +123,7 @@ def test_a_name_that_the_clients_encoding_cannot_hold_any_more_does_no_harm() ->
     conversation.answer("S(client_encoding=LATIN1) C(SET) Z")
     conversation.codec = "latin-1"
     assert "ARRAY['??']" in sent_for("SELECT pg_listening_channels()", conversation=conversation)
+    conversation.answer("T D(??) C(SELECT 1) Z")
     lines = forwarded(conversation.say(parse("SELECT pg_listening_channels()"), SYNC))
     assert "ARRAY['??']" in lines[0]
 

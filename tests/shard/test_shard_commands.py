@@ -312,3 +312,28 @@ def test_a_batch_knows_its_units_and_the_highest_number_among_them() -> None:
     assert list(batch.units()) == [first, second]
     assert batch.last_sequence() == 8
     assert Batch([Transaction([Listen("a")])], 1).last_sequence() == 0
+
+
+# Probes
+
+
+def test_a_unit_without_notifications_is_a_round_trip() -> None:
+    assert taken(queue_of(unit(size=0))).sql() == "SELECT 1"
+
+
+def test_beside_others_it_adds_nothing() -> None:
+    assert taken(queue_of(notify("1"), unit(size=0))).sql() == "NOTIFY \"c\",'1'"
+    batch = taken(queue_of(Listen("a"), unit(size=0)))
+    assert shape(batch) == [['LISTEN "a"'], []]
+    assert statements_of(batch.sql()).count("TransactionStmt") == 4
+
+
+def test_a_probe_waits_as_long_as_it_is_the_last_command() -> None:
+    probe = unit(size=0)
+    queue = queue_of(notify("1"))
+    assert queue.waiting_probe is None
+    queue.append_unit(probe)
+    assert queue.waiting_probe is probe
+    queue.append(Listen("a"))
+    assert queue.waiting_probe is None
+    assert queue_of().waiting_probe is None

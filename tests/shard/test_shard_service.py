@@ -427,3 +427,99 @@ def test_the_senders_pid_is_right_for_listens_of_the_same_batch(world: World) ->
 
     frames: list[Any] = listener.frames()
     assert [(frame.payload, frame.pid) for frame in frames] == [("hello", 7_000_000)]
+
+
+# What the relay does on the same server
+
+
+def test_it_is_settled_when_everything_is_answered(world: World) -> None:
+    assert world.shard.settled
+    world.postgres.holds = True
+    Sender(world.shard).notify("x", sends=False)
+    assert not world.shard.settled
+    world.shard.send()
+    assert not world.shard.settled
+
+    world.postgres.answer()
+    world.reactor.settle()
+
+    assert world.shard.settled
+
+
+def test_a_probe_is_answered_behind_all_that_was_accepted_before_it(world: World) -> None:
+    world.postgres.holds = True
+    Sender(world.shard).notify("x")
+    number = world.shard.probe()
+    assert world.shard.probe() == number
+    world.shard.send()
+    passed: list[int] = []
+    world.shard.fence.wait(number, lambda: passed.append(number))
+
+    world.postgres.answer()
+    world.reactor.settle()
+    assert passed == []
+    world.postgres.answer()
+    world.reactor.settle()
+
+    assert passed == [number]
+    assert world.postgres.commands == ["NOTIFY \"c\",'x'", "SELECT 1"]
+
+
+def test_a_probe_behind_another_command_is_another_one(world: World) -> None:
+    world.postgres.holds = True
+    first = world.shard.probe()
+    Sender(world.shard).notify("x", sends=False)
+
+    assert world.shard.probe() == first + 2
+    world.shard.send()
+
+
+def test_who_listens_waits_behind_what_the_relay_has_seen_committed(world: World) -> None:
+    assert world.shard.behind_relay() == 0
+    world.shard.note_relayed()
+    number = world.shard.behind_relay()
+    assert number == world.shard.fence.accepted
+    assert world.shard.behind_relay() == number
+
+    world.shard.send()
+    world.reactor.settle()
+
+    assert world.shard.behind_relay() == 0
+
+
+def test_nobody_waits_behind_it_while_the_shard_is_down(world: World) -> None:
+    world.shard.note_relayed()
+    lose(world)
+
+    assert world.shard.behind_relay() == 0
+    back(world)
+
+
+def test_a_new_listener_of_a_known_channel_does_not_hear_what_was_committed_before(world: World) -> None:
+    first = world.listener("news")
+    world.postgres.holds = True
+    world.shard.note_relayed()
+    second = world.listener("news")
+    world.postgres.notify("news", "before")
+
+    world.postgres.answer()
+    world.reactor.settle()
+    world.postgres.notify("news", "after")
+    world.reactor.settle()
+
+    assert first.heard() == [("news", "before"), ("news", "after")]
+    assert second.heard() == [("news", "after")]
+
+
+def test_what_an_upstream_notifies_has_the_pid_of_its_client(world: World) -> None:
+    listener = world.listener("news")
+    world.shard.relayed[9000] = 5_000_000
+    for pid in (9000, 9001):
+        world.postgres.notify("news", "x", pid=pid)
+    world.reactor.settle()
+
+    assert [frame.pid for frame in listener.frames()] == [5_000_000, 9001]
+    world.shard.forget_relayed(9000, 5_000_001)
+    assert world.shard.relayed == {9000: 5_000_000}
+    world.shard.forget_relayed(9000, 5_000_000)
+    assert world.shard.relayed == {}

@@ -18,7 +18,7 @@ from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery
 from twistnotify.wire.startup import CANCEL_REQUEST, SSL_REQUEST, BackendKeyData
 
 PID, SECRET = 4711, b"fake"
-SETTINGS = {"server_version": "15.0", "client_encoding": "UTF8", "standard_conforming_strings": "on"}
+SETTINGS = {"client_encoding": "UTF8", "standard_conforming_strings": "on"}
 
 
 class Caller:
@@ -76,13 +76,13 @@ class Caller:
 class FakeUpstream:
     """Listen on a port of the system's choice; `converse` is run for each connection, which is closed behind it.
 
-    `ended` is released when a conversation is over; `cancels` are the requests to cancel, which are not conversed with.
+    It may be changed between two connections. `ended` is released when a conversation is over; `cancels` are the requests to cancel, which are not conversed with.
     """
 
     def __init__(self, converse: Callable[[Caller], object]) -> None:
         self.ended = threading.Semaphore(0)
         self.cancels: list[bytes] = []
-        self._converse = converse
+        self.converse = converse
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
@@ -131,5 +131,5 @@ class FakeUpstream:
             if begun[4:] == CANCEL_REQUEST.to_bytes(4, "big"):
                 self.cancels.append(connection.recv(64))
             else:
-                self._converse(Caller(connection, self._closing))
+                self.converse(Caller(connection, self._closing))
         self.ended.release()

@@ -26,6 +26,7 @@ class Settings:
     listen_backlog: int = _default("listen_backlog")
     max_client_conn: int = _default("max_client_conn")
     fd_reserve: int = _default("fd_reserve")
+    max_db_connections: int = _default("max_db_connections")
     client_login_timeout: float = _default("client_login_timeout")
     auth_type: str = _default("auth_type")
     max_listen_query_size: int = _default("max_listen_query_size")

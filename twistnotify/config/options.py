@@ -60,6 +60,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("fd_reserve", Integer(1, 65536), "64",
         "Open files kept from clients, so that a lost LISTEN connection can be made again when all of "
         "max_client_conn are in use."),
+    Option("max_db_connections", Integer(0, 1_000_000), "0",
+        "Upstream sessions of the relay that may be open at a time for one database; a statement that needs one "
+        "more is refused (53300). 0 is no limit. The limit of open files has to hold them, too."),
     Option("client_login_timeout", Duration(_MS, _DAY), "15",
         "Time a client has from connecting to being logged in, waiting for a shard that was never up "
         "included."),

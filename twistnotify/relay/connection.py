@@ -98,6 +98,10 @@ class _Nobody:
 _NOBODY = _Nobody()
 
 
+def _nothing() -> None:
+    pass
+
+
 @implementer(IPushProducer, IHandshakeListener)
 class Upstream(Dialled):
     """A connection to PostgreSQL that belongs to one client.
@@ -126,6 +130,13 @@ class Upstream(Dialled):
         self._secured = False
         self._end: UpstreamRefused | None = None
         self._closing: IDelayedCall | None = None
+        self._when_ended: Callable[[], object] = _nothing
+
+    def when_ended(self, told: Callable[[], object]) -> None:
+        """Call back once the connection has ended, whoever uses it; at once if it has."""
+        self._when_ended = told
+        if self._end is not None:
+            told()
 
     # In use
 
@@ -287,6 +298,7 @@ class Upstream(Dialled):
         self._direct = False
         if self._closing is not None and self._closing.active():
             self._closing.cancel()
+        self._when_ended()
         self._wake()
         if not self._paused:
             self._hand_on()

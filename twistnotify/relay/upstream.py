@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Conninfo", "Consumer", "Relay", "Upstream", "UpstreamRefused"]
 
 NONCE_BYTES = 18
+TOO_MANY = "53300"
 CANNOT_CONNECT_NOW = "57P03"
 """What a server says that starts up, shuts down or recovers: another place may do."""
 
@@ -64,7 +65,7 @@ def _is_setting(name: str) -> bool:
 
 
 class Relay:
-    """Open upstream sessions of one database.
+    """Open upstream sessions of one database; `sessions` are open, or being opened.
 
     `conninfo` gives libpq's keywords, `random_bytes(n)` the nonces.
     """
@@ -83,6 +84,8 @@ class Relay:
         self._database = database
         self._conninfo = conninfo
         self._timeout = settings.server_connect_timeout
+        self._max_sessions = settings.max_db_connections
+        self.sessions = 0
         self._random_bytes = random_bytes
 
     def open(self, user: str, startup: Startup, replays: Sequence[Replay]) -> Deferred[Upstream]:
@@ -91,7 +94,27 @@ class Relay:
         `user` and `startup` are as the client sent them. Fails with `UpstreamRefused`. Cancelling the Deferred ends
         whatever there is by then.
         """
-        return Deferred.fromCoroutine(self._open(_Wish(user, startup, replays)))
+        if 0 < self._max_sessions <= self.sessions:
+            return fail(self._too_many())
+        return Deferred.fromCoroutine(self._counted(_Wish(user, startup, replays)))
+
+    def _too_many(self) -> UpstreamRefused:
+        message = f'sorry, too many upstream sessions for database "{self._database}"'
+        return UpstreamRefused(ErrorFields("ERROR", TOO_MANY, message, hint="See max_db_connections."))
+
+    async def _counted(self, wish: _Wish) -> Upstream:
+        """Open a session that counts until its connection has ended."""
+        self.sessions += 1
+        try:
+            upstream = await self._open(wish)
+        except BaseException:
+            self._forget()
+            raise
+        upstream.when_ended(self._forget)
+        return upstream
+
+    def _forget(self) -> None:
+        self.sessions -= 1
 
     async def _open(self, wish: _Wish) -> Upstream:
         attempts: list[str] = []

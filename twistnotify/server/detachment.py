@@ -1,7 +1,7 @@
 """An idle client's way back from its upstream: it is asked whether anything there would be missed, and given back.
 
-While the question is on its way, about a millisecond, the client is not read from. What it has sent meanwhile is worked
-off behind the answer, and then it is not idle any more.
+While the question is on its way, about a millisecond, the client is not read from: what it sends waits, and is worked
+off behind the answer.
 """
 
 from __future__ import annotations

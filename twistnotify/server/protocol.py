@@ -289,6 +289,7 @@ class ClientProtocol(OutboxProtocol):
             return
         self.attachment = Attachment(self, attached, committer, upstream)
         self.attachment.begin()
+        self.attachment.client_full(self._blocked)
 
     def _not_attached(self, failure: Failure) -> None:
         attaching, self._attaching = self._attaching, None

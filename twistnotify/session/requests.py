@@ -10,7 +10,6 @@ LISTENs that were accepted before (a gate): so a transaction hears itself, and i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from twistnotify.session.actions import Close, Enlist, Gate, Turn
@@ -38,7 +37,8 @@ from twistnotify.sql.statements import (
     SqlSyntaxError,
     Statement,
 )
-from twistnotify.wire import extended_query
+from twistnotify.wire.body import frame as new_frame
+from twistnotify.wire.extended_query import STATEMENT
 from twistnotify.wire.simple_query import Query
 from twistnotify.wire.stream import LONG, PASSED, FrameStream
 from twistnotify.wire.violations import ProtocolViolation
@@ -156,7 +156,7 @@ class Requests:
         self._catch_up()
         self._attached.in_pipeline = False
         self._drop_unnamed()
-        found = () if long else self._read(frame[_HEADER:-1])
+        found = () if long else self._read(_text(frame))
         if found:
             return self._read_query(frame, found)
         if self.spoken and not self.in_block:
@@ -237,7 +237,7 @@ class Requests:
         found = () if long else self._read(sql)
         if len(found) == 1:
             statement = found[0].statement
-            frame = self._prepared(name, statement, frame)
+            frame = self._prepared(name, statement, frame, sql)
             self._guess(name, statement)
             self._send(frame, Expected(PARSE, (Run(statement),), name))
         elif name in self.statements:
@@ -246,15 +246,16 @@ class Requests:
         else:
             self._send(frame, PLAIN[PARSE])
 
-    def _prepared(self, name: bytes, statement: Statement, frame: bytes) -> bytes:
+    def _prepared(self, name: bytes, statement: Statement, frame: bytes, sql: bytes) -> bytes:
         """Return the Parse of a statement, or of its stand-in."""
         stand_in = substitute(self._attached, statement)
         if name not in self.statements and len(self.statements) >= MAX_NOTED:
             stand_in = raise_error("53400", "too many prepared statements")
         if stand_in is None:
             return frame
-        sql = stand_in.encode(self._attached.session.encoding.codec, "replace")
-        return replace(extended_query.Parse.decode(frame[_HEADER:]), sql=sql).encode()
+        text = stand_in.encode(self._attached.session.encoding.codec, "replace")
+        types = frame[_HEADER + len(name) + 1 + len(sql) :]
+        return new_frame(PARSE, name, b"\0", text, types)
 
     def _bind(self, frame: bytes, long: bool) -> None:
         self._catch_up()
@@ -290,10 +291,10 @@ class Requests:
     def _close(self, frame: bytes, _: bool) -> None:
         self._attached.in_pipeline = True
         kind, name = frame[_HEADER : _HEADER + 1], frame[_HEADER + 1 : -1]
-        if name not in (self.statements if kind == extended_query.STATEMENT else self.portals):
+        if name not in (self.statements if kind == STATEMENT else self.portals):
             self._send(frame, PLAIN[CLOSE])
             return
-        if kind == extended_query.STATEMENT:
+        if kind == STATEMENT:
             self._guess(name, None)
         else:
             self.portals[name] = None
@@ -325,6 +326,11 @@ class Requests:
     def _terminate(self, frame: bytes, _: bool) -> Script:
         self._attached.forwarded.append(frame)
         yield Close("client")
+
+
+def _text(frame: bytes) -> bytes:
+    """Return the text of a Query; what is malformed has none, and is the upstream's to refuse."""
+    return frame[_HEADER:-1] if frame.find(b"\0", _HEADER) == len(frame) - 1 else b""
 
 
 def _names(frame: bytes) -> tuple[bytes, bytes]:

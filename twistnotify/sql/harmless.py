@@ -15,197 +15,31 @@ from pglast import ast
 
 from twistnotify.sql.grammar import SHORT, check, trees
 from twistnotify.sql.recognize import recognize
-from twistnotify.sql.statements import ResetAll, SetAcknowledgement, SetParameter, SqlSyntaxError
+from twistnotify.sql.statements import PARAMETERS, ResetAll, SetAcknowledgement, SqlSyntaxError
 
-HARMLESS_FUNCTIONS = frozenset(
-    [
-        "abs",
-        "age",
-        "array_agg",
-        "array_append",
-        "array_cat",
-        "array_length",
-        "array_position",
-        "array_positions",
-        "array_prepend",
-        "array_remove",
-        "array_replace",
-        "array_to_string",
-        "ascii",
-        "avg",
-        "bit_length",
-        "bool_and",
-        "bool_or",
-        "btrim",
-        "cardinality",
-        "ceil",
-        "ceiling",
-        "char_length",
-        "character_length",
-        "chr",
-        "clock_timestamp",
-        "concat",
-        "concat_ws",
-        "count",
-        "cume_dist",
-        "current_database",
-        "current_schema",
-        "current_schemas",
-        "current_setting",
-        "date_bin",
-        "date_part",
-        "date_trunc",
-        "decode",
-        "dense_rank",
-        "div",
-        "encode",
-        "every",
-        "exp",
-        "extract",
-        "first_value",
-        "floor",
-        "format",
-        "format_type",
-        "gen_random_uuid",
-        "generate_series",
-        "generate_subscripts",
-        "initcap",
-        "is_normalized",
-        "isfinite",
-        "json_agg",
-        "json_array_elements",
-        "json_array_elements_text",
-        "json_array_length",
-        "json_build_array",
-        "json_build_object",
-        "json_each",
-        "json_each_text",
-        "json_object_agg",
-        "json_object_keys",
-        "json_typeof",
-        "jsonb_agg",
-        "jsonb_array_elements",
-        "jsonb_array_elements_text",
-        "jsonb_array_length",
-        "jsonb_build_array",
-        "jsonb_build_object",
-        "jsonb_each",
-        "jsonb_each_text",
-        "jsonb_insert",
-        "jsonb_object_agg",
-        "jsonb_object_keys",
-        "jsonb_path_exists",
-        "jsonb_path_match",
-        "jsonb_path_query",
-        "jsonb_path_query_array",
-        "jsonb_path_query_first",
-        "jsonb_pretty",
-        "jsonb_set",
-        "jsonb_strip_nulls",
-        "jsonb_typeof",
-        "lag",
-        "last_value",
-        "lead",
-        "left",
-        "length",
-        "like_escape",
-        "ln",
-        "log",
-        "lower",
-        "lpad",
-        "ltrim",
-        "make_date",
-        "make_interval",
-        "make_time",
-        "make_timestamp",
-        "make_timestamptz",
-        "max",
-        "md5",
-        "min",
-        "mod",
-        "normalize",
-        "now",
-        "nth_value",
-        "ntile",
-        "octet_length",
-        "overlaps",
-        "overlay",
-        "percent_rank",
-        "percentile_cont",
-        "percentile_disc",
-        "pg_advisory_unlock_all",
-        "pg_advisory_xact_lock",
-        "pg_advisory_xact_lock_shared",
-        "pg_backend_pid",
-        "pg_is_in_recovery",
-        "pg_listening_channels",
-        "pg_notify",
-        "pg_sleep",
-        "pg_try_advisory_xact_lock",
-        "pg_try_advisory_xact_lock_shared",
-        "pg_typeof",
-        "phraseto_tsquery",
-        "plainto_tsquery",
-        "position",
-        "power",
-        "quote_ident",
-        "quote_literal",
-        "quote_nullable",
-        "random",
-        "rank",
-        "regexp_match",
-        "regexp_matches",
-        "regexp_replace",
-        "regexp_split_to_array",
-        "regexp_split_to_table",
-        "repeat",
-        "replace",
-        "reverse",
-        "right",
-        "round",
-        "row_number",
-        "row_to_json",
-        "rpad",
-        "rtrim",
-        "sha256",
-        "sign",
-        "similar_to_escape",
-        "split_part",
-        "sqrt",
-        "starts_with",
-        "statement_timestamp",
-        "stddev",
-        "string_agg",
-        "string_to_array",
-        "strpos",
-        "substr",
-        "substring",
-        "sum",
-        "timezone",
-        "to_char",
-        "to_date",
-        "to_json",
-        "to_jsonb",
-        "to_number",
-        "to_regclass",
-        "to_timestamp",
-        "to_tsquery",
-        "to_tsvector",
-        "transaction_timestamp",
-        "translate",
-        "trim",
-        "trunc",
-        "ts_headline",
-        "ts_rank",
-        "ts_rank_cd",
-        "unnest",
-        "upper",
-        "variance",
-        "version",
-        "websearch_to_tsquery",
-        "width_bucket",
-    ]
-)
+_FUNCTIONS = """
+    abs age array_agg array_append array_cat array_length array_position array_positions array_prepend array_remove
+    array_replace array_to_string ascii avg bit_length bool_and bool_or btrim cardinality ceil ceiling char_length
+    character_length chr clock_timestamp concat concat_ws count cume_dist current_database current_schema
+    current_schemas current_setting date_bin date_part date_trunc decode dense_rank div encode every exp extract
+    first_value floor format format_type gen_random_uuid generate_series generate_subscripts initcap is_normalized
+    isfinite json_agg json_array_elements json_array_elements_text json_array_length json_build_array json_build_object
+    json_each json_each_text json_object_agg json_object_keys json_typeof jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_insert jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query
+    jsonb_path_query_array jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof lag last_value
+    lead left length like_escape ln log lower lpad ltrim make_date make_interval make_time make_timestamp
+    make_timestamptz max md5 min mod normalize now nth_value ntile octet_length overlaps overlay percent_rank
+    percentile_cont percentile_disc pg_advisory_unlock_all pg_advisory_xact_lock pg_advisory_xact_lock_shared
+    pg_backend_pid pg_is_in_recovery pg_listening_channels pg_notify pg_sleep pg_try_advisory_xact_lock
+    pg_try_advisory_xact_lock_shared pg_typeof phraseto_tsquery plainto_tsquery position power quote_ident quote_literal
+    quote_nullable random rank regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table
+    repeat replace reverse right round row_number row_to_json rpad rtrim sha256 sign similar_to_escape split_part sqrt
+    starts_with statement_timestamp stddev string_agg string_to_array strpos substr substring sum timezone to_char
+    to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector transaction_timestamp translate
+    trim trunc ts_headline ts_rank ts_rank_cd unnest upper variance version websearch_to_tsquery width_bucket
+"""
+HARMLESS_FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Functions of pg_catalog that read their arguments, the database or the clock, and keep nothing in the session.
 
 `pg_advisory_xact_lock` and its like hold until the transaction's end only, `pg_advisory_unlock_all` lets go. Not here,
@@ -216,8 +50,8 @@ missing costs no more than a backend that is kept.
 REMEMBERED = 1_024
 """Texts of which the answer is remembered."""
 
-_TRANSACTION = "TRANSACTION"
-"""What pglast calls the setting of SET TRANSACTION, which is over with its transaction."""
+_SETTINGS = frozenset(name.lower() for name in PARAMETERS) | {"transaction"}
+"""Those that are asked for before a session is given up; SET TRANSACTION is over with its transaction."""
 _CATALOG = ("pg_catalog",)
 # What is said with it may be a payload or a password, which must not stay in memory.
 _LITERAL = re.compile(r"'|\$(?!\d)").search
@@ -251,9 +85,9 @@ def _query(statement: Any) -> bool:
 
 
 def _setting(statement: Any) -> bool:
-    if statement.name == _TRANSACTION:
+    if (statement.name or "").lower() in _SETTINGS:
         return True
-    return isinstance(recognize(statement, ""), SetParameter | SetAcknowledgement | ResetAll)
+    return isinstance(recognize(statement, ""), SetAcknowledgement | ResetAll)
 
 
 def _always(_: Any) -> bool:
