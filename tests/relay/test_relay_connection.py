@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from fake_server import DialReactor, Server
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from zope.interface.verify import verifyObject
 

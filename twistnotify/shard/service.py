@@ -133,25 +133,20 @@ class ShardService(Service):
     # What clients ask for
 
     def listen(self, outbox: Outbox, channel: str) -> None:
-        """Register a client, behind the NOTIFYs for this channel that were accepted before."""
+        """Register a client, behind the NOTIFYs for this channel that were accepted or relayed before."""
         if channel in self._joining.get(outbox, ()):
             return
-        if not self.hub.listens(outbox, channel):
-            if self.fence.pending((channel,)):
-                self._queue.append(self._joining_barrier(outbox, channel))
-                return
-            number = self.behind_relay() if channel in self.hub else 0
-            if number:
-                self.fence.wait(number, self._joining_barrier(outbox, channel).passed)
-                return
-        self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
+        if not self.hub.listens(outbox, channel) and self._may_hear_too_much(channel):
+            barrier = Barrier(lambda: self._join(outbox, channel, barrier))
+            self._joining.setdefault(outbox, {})[channel] = barrier
+            self.reserve(channel)
+            self._queue.append(barrier)
+        else:
+            self._listen_upstream(channel, self.hub.subscribe(outbox, channel))
 
-    def _joining_barrier(self, outbox: Outbox, channel: str) -> Barrier:
-        """Return what registers a client when it is passed."""
-        barrier = Barrier(lambda: self._join(outbox, channel, barrier))
-        self._joining.setdefault(outbox, {})[channel] = barrier
-        self.reserve(channel)
-        return barrier
+    def _may_hear_too_much(self, channel: str) -> bool:
+        """Tell whether what was notified before, here or through the relay, may still be on its way."""
+        return bool(self.fence.pending((channel,)) or (channel in self.hub and self.behind_relay()))
 
     def unlisten(self, outbox: Outbox, channel: str) -> None:
         """End a registration at once; the channel lingers when it was the last."""
