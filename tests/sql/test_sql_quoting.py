@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from twistnotify.sql.parse import parse
 from twistnotify.sql.quoting import (
+    notify_anyhow,
     notify_statement,
+    quote_anyhow,
     quote_identifier,
     quote_literal,
     quote_where_needed,
@@ -103,3 +105,11 @@ def test_a_search_path_in_postgresqls_form_is_set_as_the_list_it_is(names: list[
 def test_a_setting_cannot_hold_nul(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="NUL"):
         set_statement(name, value)
+
+
+@pytest.mark.parametrize("text", ["plain", "it's", "back\\slash", "\\'; DROP TABLE t; --", "é"])
+def test_what_is_said_on_a_clients_session_means_the_same_whatever_backslashes_mean_there(text: str) -> None:
+    constant = quote_anyhow(text)
+    assert constant.startswith("E'") is ("\\" in text)
+    assert parse(f"NOTIFY a, {constant}") == (Notify("a", text),)
+    assert parse(notify_anyhow("a", text)) == (Notify("a", text),)

@@ -19,7 +19,7 @@ from twistnotify.session.lane import Script
 from twistnotify.session.settings import NAMES, judge
 from twistnotify.session.states import Status, Step
 from twistnotify.session.substitution import substitute
-from twistnotify.sql.quoting import notify_statement, quote_identifier, reset_statement, set_statement
+from twistnotify.sql.quoting import notify_anyhow, quote_identifier, reset_statement, set_statement
 from twistnotify.sql.statements import (
     Listen,
     Notify,
@@ -172,7 +172,7 @@ def _change(attached: Attached, change: Change) -> str | None:
         case Notify(channel, payload) if attached.relays(channel):
             attached.requests.spoken = True
             attached.answers.replayed[id(change)] = change
-            return notify_statement(channel, payload)
+            return notify_anyhow(channel, payload)
         case Listen(channel):
             attached.requests.foreseen[channel] = None
             attached.requests.spoken = True

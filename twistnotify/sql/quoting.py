@@ -1,7 +1,7 @@
 """Names and texts as SQL: the only place where SQL text is quoted.
 
 For standard_conforming_strings = on, which every PostgreSQL connection of ours keeps. What is said on a client's
-own session (`set_statement`) holds for off as well, since a client may turn it off there.
+own session (`set_statement`, `quote_anyhow`) holds for off as well, since a client may turn it off there.
 """
 
 import re
@@ -57,11 +57,11 @@ def set_statement(name: str, value: str, local: bool = False) -> str:
     for one) does take set_config, whose answer has a row.
     """
     if name.lower() != "search_path":
-        return _set(name, _quote_anyhow(value), local)
+        return _set(name, quote_anyhow(value), local)
     names = [quoted.replace('""', '"') + plain for quoted, plain in _LISTED_NAME.findall(value)]
     if value and ", ".join(map(quote_where_needed, names)) == value:
-        return _set(name, ", ".join(map(_quote_anyhow, names)), local)
-    return f"SELECT pg_catalog.set_config({_quote_anyhow(name)}, {_quote_anyhow(value)}, {str(local).lower()})"
+        return _set(name, ", ".join(map(quote_anyhow, names)), local)
+    return f"SELECT pg_catalog.set_config({quote_anyhow(name)}, {quote_anyhow(value)}, {str(local).lower()})"
 
 
 def reset_statement(name: str) -> str:
@@ -73,7 +73,12 @@ def _set(name: str, quoted: str, local: bool) -> str:
     return f"SET {'LOCAL ' if local else ''}{quote_identifier(name)} TO {quoted}"
 
 
-def _quote_anyhow(text: str) -> str:
+def notify_anyhow(channel: str, payload: str) -> str:
+    """Return a NOTIFY statement that means the same whatever standard_conforming_strings is."""
+    return f"NOTIFY {quote_identifier(channel)},{quote_anyhow(payload)}"
+
+
+def quote_anyhow(text: str) -> str:
     """Quote a text as a constant that means the same whatever standard_conforming_strings is."""
     escaped = text.replace("\\", "\\\\")
     return quote_literal(text) if escaped == text else f"E{quote_literal(escaped)}"

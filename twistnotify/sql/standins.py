@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twistnotify.sql.quoting import notify_statement, quote_identifier, quote_literal
+from twistnotify.sql.quoting import notify_anyhow, quote_anyhow, quote_identifier
 from twistnotify.sql.statements import Argument, Listen, Notify, Parameter, Unlisten
 
 _MAX_CHANNEL, _MAX_PAYLOAD = 63, 7999
@@ -30,12 +30,12 @@ def select_true(column: str) -> str:
 
 def select_text(value: str, column: str) -> str:
     """Return a SELECT of one text."""
-    return f"SELECT {quote_literal(value)}::pg_catalog.text AS {quote_identifier(column)}"
+    return f"SELECT {quote_anyhow(value)}::pg_catalog.text AS {quote_identifier(column)}"
 
 
 def select_texts(values: Iterable[str], column: str) -> str:
     """Return a SELECT of texts, one row each."""
-    array = ",".join(map(quote_literal, values))
+    array = ",".join(map(quote_anyhow, values))
     return f"SELECT pg_catalog.unnest(ARRAY[{array}]::pg_catalog.text[]) AS {quote_identifier(column)}"
 
 
@@ -52,7 +52,7 @@ def select_checked_notify(channel: Argument, payload: Argument, column: str) -> 
 def raise_error(sqlstate: str, message: str, hint: str | None = None) -> str:
     """Return a DO block that fails."""
     given = {"ERRCODE": sqlstate, "MESSAGE": message, **({} if hint is None else {"HINT": hint})}
-    options = ",".join(f"{option}={quote_literal(text)}" for option, text in given.items())
+    options = ",".join(f"{option}={quote_anyhow(text)}" for option, text in given.items())
     return _do(f"RAISE EXCEPTION USING {options};")
 
 
@@ -64,14 +64,14 @@ def do_statements(statements: Iterable[tuple[Listen | Unlisten | Notify, str | N
 def _text(statement: Listen | Unlisten | Notify) -> str:
     match statement:
         case Notify(channel, payload):
-            return notify_statement(channel, payload)
+            return notify_anyhow(channel, payload)
         case Listen(channel):
             return f"LISTEN {quote_identifier(channel)}"
     return unlisten_statement(statement.channel)
 
 
 def _do(body: str) -> str:
-    return f"DO {quote_literal(f'BEGIN {body} END')}"
+    return f"DO {quote_anyhow(f'BEGIN {body} END')}"
 
 
 def _argument(argument: Argument) -> str:
@@ -81,4 +81,4 @@ def _argument(argument: Argument) -> str:
         case Parameter(number):
             return f"${number}"
         case _:
-            return quote_literal(argument)
+            return quote_anyhow(argument)
