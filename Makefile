@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run psql test unit integration drivers bench lint format types imports check dist clean
+.PHONY: run psql test unit integration drivers bench bench-relay lint format types imports check dist clean
 
 # One stamp for the whole environment: made again when the dependencies change.
 $(VENV)/stamp: pyproject.toml
@@ -28,6 +28,9 @@ psql: $(VENV)/stamp
 
 bench: $(VENV)/stamp
 	$(BIN)/python -m benchmarks
+
+bench-relay: $(VENV)/stamp
+	$(BIN)/python -m benchmarks.relay
 
 unit: $(VENV)/stamp
 	$(BIN)/pytest tests -m 'not integration'

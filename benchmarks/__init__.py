@@ -1,4 +1,5 @@
-"""twistnotify measured against what one would use instead: PostgreSQL itself, and Redis.
+"""twistnotify measured against what one would use instead: PostgreSQL itself, and Redis; for the relay, PgBouncer.
 
-`python -m benchmarks`, or `make bench`. The load generator is Python with raw sockets, one worker process or more.
+`python -m benchmarks` and `python -m benchmarks.relay`, or `make bench` and `make bench-relay`. The load generator is
+Python with raw sockets, one worker process or more, and pgbench for the relay.
 """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -14,14 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.measure import Result, measure
 from benchmarks.report import Results, report
 from benchmarks.servers import Target, all_targets
 from benchmarks.workers import BenchmarkFailed
 from benchmarks.works import FULL, QUICK, Work
-
-AT_WORK = 0.5
-"""Load of the machine, per core, from which on the figures are not to be trusted."""
 
 
 def main() -> int:
@@ -29,7 +26,7 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _raise_file_limit()
-    about = _about(options.workers)
+    about = machine.about(options.workers)
     folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
     try:
         results, targets = _measure_all(folder, QUICK if options.quick else FULL, options.workers)
@@ -74,18 +71,6 @@ def _measure_all(folder: Path, works: tuple[Work, ...], workers: int) -> tuple[R
 def _raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _about(workers: int) -> str:
-    cores = os.cpu_count() or 1
-    text = (
-        f"{cores} cores, Python {platform.python_version()}, {workers} generator process{'es' if workers > 1 else ''},"
-        " one process for each server (PostgreSQL: one for each connection), all on 127.0.0.1"
-    )
-    load = os.getloadavg()[0]
-    if load > cores * AT_WORK:
-        text += f"\nWARNING: the machine was not at rest (load {load:.1f}): do not trust these figures"
-    return text
 
 
 def _as_json(results: Results) -> dict[str, dict[str, object]]:

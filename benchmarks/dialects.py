@@ -68,8 +68,8 @@ class PostgresDialect:
     _ready = ReadyForQuery("I").encode()
     _let_in = AuthenticationOk().encode()
 
-    def __init__(self, database: str) -> None:
-        parameters = {"user": "postgres", "database": database, "application_name": "benchmark"}
+    def __init__(self, database: str, user: str = "postgres") -> None:
+        parameters = {"user": user, "database": database, "application_name": "benchmark"}
         self.greeting = StartupMessage(PROTOCOL_3_0, parameters).encode()
 
     def is_greeted(self, heard: bytes) -> bool:

