@@ -127,7 +127,7 @@ class World:
         self.reactor.settle()
         for shard in self.shards.values():
             shard.stopService()
-        self.reactor.wait(max(DRAIN_TIMEOUT, SENDER_REMEMBERED))
+        self.reactor.wait(max(DRAIN_TIMEOUT, SENDER_REMEMBERED, self.factory.settings.server_connect_timeout))
         self.factory.stopFactory()
         self.reactor.settle()
         assert self.reactor.getDelayedCalls() == []

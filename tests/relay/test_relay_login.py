@@ -24,7 +24,7 @@ from twistnotify.wire.authentication import (
 )
 from twistnotify.wire.catalog import BACKEND_MESSAGES, BackendMessage
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
-from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery
+from twistnotify.wire.session_status import MAX_PARAMETERS, ParameterStatus, ReadyForQuery
 from twistnotify.wire.simple_query import CommandComplete
 from twistnotify.wire.startup import (
     PROTOCOL_3_0,
@@ -268,6 +268,13 @@ def test_a_message_out_of_its_place_is_a_violation_without_a_password_too() -> N
 def test_garbage_is_a_violation(frame: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         Server().send(frame)
+
+
+def test_a_server_that_reports_settings_without_end_is_refused() -> None:
+    server = Server(password=None)
+    server.send(AuthenticationOk(), *(ParameterStatus(f"s{number}", "") for number in range(MAX_PARAMETERS)))
+    with pytest.raises(ProtocolViolation, match="too many settings"):
+        server.send(ParameterStatus("one more", ""))
 
 
 def test_no_repr_shows_a_secret() -> None:

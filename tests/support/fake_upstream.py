@@ -76,7 +76,8 @@ class Caller:
 class FakeUpstream:
     """Listen on a port of the system's choice; `converse` is run for each connection, which is closed behind it.
 
-    It may be changed between two connections. `ended` is released when a conversation is over; `cancels` are the requests to cancel, which are not conversed with.
+    It may be changed between two connections. `ended` is released when a conversation is over; `cancels` are the
+    requests to cancel, which are not conversed with.
     """
 
     def __init__(self, converse: Callable[[Caller], object]) -> None:

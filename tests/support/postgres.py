@@ -21,6 +21,8 @@ import psycopg2
 
 DEADLINE = 60.0
 """Seconds that anything may take before a test fails for it: generous, since machines are shared."""
+OBSERVER = "observer"
+"""The application_name of connections that tests have for themselves."""
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 CONFIGURATION = {
     "listen_addresses": "127.0.0.1",
@@ -129,7 +131,7 @@ class PostgresServer:
 
     def connect(self, dbname: str = "postgres") -> Any:
         """Return an autocommit psycopg2 connection, closed with the server at the latest."""
-        connection = psycopg2.connect(self.dsn(dbname))
+        connection = psycopg2.connect(self.dsn(dbname), application_name=OBSERVER)
         connection.autocommit = True
         self._connections.append(connection)
         return connection

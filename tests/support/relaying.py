@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from support.clients import eventually
-from support.postgres import PostgresServer
+from support.postgres import OBSERVER, PostgresServer
 from support.process import TwistnotifyProcess
 from support.raw import RawClient
 
 from twistnotify.wire.catalog import BackendMessage
+from twistnotify.wire.notification import NotificationResponse
 from twistnotify.wire.session_status import ReadyForQuery
 from twistnotify.wire.simple_query import DataRow
 
@@ -25,10 +26,11 @@ _RESET_PEAK = "5"
 
 
 def upstreams(postgres: PostgresServer) -> list[int]:
-    """Return the PIDs of all backends but the LISTEN connections and the one that looks."""
+    """Return the PIDs of all backends but the LISTEN connections and those of tests."""
     rows = postgres.fetch(
-        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        " AND application_name NOT LIKE 'twistnotify/%%' ORDER BY 1"
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        " AND application_name NOT LIKE 'twistnotify/%%' AND application_name <> %s ORDER BY 1",
+        OBSERVER,
     )
     return [pid for (pid,) in rows]
 
@@ -57,6 +59,11 @@ def rows(messages: list[BackendMessage]) -> list[tuple[str | None, ...]]:
         for message in messages
         if isinstance(message, DataRow)
     ]
+
+
+def senders(messages: Iterable[BackendMessage]) -> list[int]:
+    """Return the PIDs that the notifications among messages name."""
+    return [message.pid for message in messages if isinstance(message, NotificationResponse)]
 
 
 def pass_over(client: RawClient) -> tuple[int, int, bytes]:

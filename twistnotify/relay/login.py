@@ -26,7 +26,7 @@ from twistnotify.wire.authentication import (
 )
 from twistnotify.wire.catalog import BackendMessage, decode_backend
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
-from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery
+from twistnotify.wire.session_status import MAX_PARAMETERS, ParameterStatus, ReadyForQuery
 from twistnotify.wire.startup import PROTOCOL_3_0, BackendKeyData, NegotiateProtocolVersion, StartupMessage
 from twistnotify.wire.violations import ProtocolViolation
 
@@ -149,6 +149,8 @@ def _greeting() -> Conversation[UpstreamSession]:
         match (yield from _ask()):
             case ParameterStatus(name, value):
                 parameters[name] = value
+                if len(parameters) > MAX_PARAMETERS:
+                    raise ProtocolViolation("too many settings reported in the log-in")
             case BackendKeyData(pid, secret):
                 pass
             case ReadyForQuery("I"):

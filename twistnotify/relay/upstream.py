@@ -19,7 +19,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from twistnotify.config.model import Settings
-from twistnotify.relay.connection import PREFIX, Consumer, HandshakeFailed, Upstream, UpstreamRefused, failed
+from twistnotify.relay.connection import (
+    PREFIX,
+    Consumer,
+    HandshakeFailed,
+    Upstream,
+    UpstreamRefused,
+    failed,
+)
 from twistnotify.relay.demands import TLS_MODES, Authentication, check_attributes, with_sslmode
 from twistnotify.relay.login import LoginRefused, log_in
 from twistnotify.relay.places import Place, Unreachable, connect, look_up, places
@@ -35,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Conninfo", "Consumer", "Relay", "Upstream", "UpstreamRefused"]
 
 NONCE_BYTES = 18
+LONGEST_REASON = 500
+"""Characters of a reason that are logged."""
 TOO_MANY = "53300"
 CANNOT_CONNECT_NOW = "57P03"
 """What a server says that starts up, shuts down or recovers: another place may do."""
@@ -121,7 +130,7 @@ class Relay:
         try:
             return await self._first(wish, attempts)
         except UpstreamRefused as refusal:
-            reason = "; ".join(attempts) or refusal.fields.message
+            reason = _printable("; ".join(attempts) or refusal.fields.message)
             self.log.warn("database {database}: no upstream session: {reason}", database=self._database, reason=reason)
             raise
 
@@ -208,6 +217,12 @@ class Relay:
             upstream.parameters, upstream.pid, upstream.secret = session.parameters, session.pid, session.secret
         except LoginRefused as refusal:
             raise _refused(refusal.fields) from None
+
+
+def _printable(reason: str) -> str:
+    """Return a reason as one line: a server's may repeat what its client has said."""
+    line = "".join(character if character.isprintable() else " " for character in reason)
+    return " ".join(line.split())[:LONGEST_REASON]
 
 
 def _expired(_: object, __: float) -> Failure:

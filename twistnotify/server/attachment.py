@@ -93,6 +93,7 @@ class Attachment:
         self._client_full = False
         self._reading = True
         self._turn_awaited = False
+        self._cancels = 0
         self._lost = False
         self._ended = False
         self.asking: Detachment | None = None
@@ -128,16 +129,25 @@ class Attachment:
         self.upstream.end()
 
     def cancel(self) -> None:
-        """Have the upstream cancel what it is at, if it is at anything."""
+        """Have the upstream cancel what it is at, if it is at anything.
+
+        Until the server has taken the request in, nothing is sent: it may strike whatever runs by then.
+        """
         if self.attached.expected:
             client, upstream = self._client, self.upstream
             timeout = client.factory.settings.server_connect_timeout
-            send_cancel(client.factory.clock, upstream.place, upstream.pid, upstream.secret, timeout)
+            self._cancels += 1
+            sending = send_cancel(client.factory.clock, upstream.place, upstream.pid, upstream.secret, timeout)
+            sending.addCallback(self._canceled)
+
+    def _canceled(self, _: None) -> None:
+        self._cancels -= 1
+        self._move(self._requests)
 
     @property
     def at_boundary(self) -> bool:
         """Tell whether a message of ours could follow what the client has been sent."""
-        return self.attached.answers.stream.between_frames and not len(self._client.outbox)
+        return self.attached.answers.stream.between_frames and not self._client.outbox.ready
 
     # The client's side
 
@@ -184,7 +194,7 @@ class Attachment:
     def may_detach(self) -> bool:
         """Tell whether nothing is under way, and nothing that was sent can have left anything at the upstream."""
         waits = self._requests.waiting or self._answers.waiting or self._client_full or self._upstream_full
-        return not (waits or self._lost or self._ended) and self.attached.may_detach
+        return not (waits or self._cancels or self._lost or self._ended) and self.attached.may_detach
 
     def take_up(self, data: bytes) -> None:
         """Go on behind a question to the upstream: with what has come in between, and what the client has sent."""
@@ -198,7 +208,8 @@ class Attachment:
             return
         # What a direction brings may have notifications come at once: they must not overtake the replies.
         self._client.outbox.idle = False
-        direction.run(self._perform)
+        if not (self._cancels and direction is self._requests):
+            direction.run(self._perform)
         self._forward()
         if self._lost and not self._answers.waiting:
             self._lose()
@@ -228,7 +239,8 @@ class Attachment:
 
     def _update_client(self) -> None:
         if not self._ended:
-            self._client.stall_for_upstream(self._upstream_full or self._requests.waiting or self.asking is not None)
+            waits = self._upstream_full or self._requests.waiting or self._cancels > 0
+            self._client.stall_for_upstream(waits or self.asking is not None)
 
     def _update_upstream(self) -> None:
         reading = not (self._client_full or self._answers.waiting)

@@ -109,6 +109,9 @@ class ClientProtocol(OutboxProtocol):
         if self._end_reason is not None:
             return
         can_follow = self.attachment is None or self.attachment.at_boundary
+        if self.attachment is not None:
+            # Nobody waits for what its upstream is at, which would not notice for as long as that takes.
+            self.attachment.cancel()
         self.session.abandon()
         self._stop_waiting()
         self._leave()

@@ -20,7 +20,7 @@ from twistnotify.session.lane import MORE_DATA, Script
 from twistnotify.session.states import Status
 from twistnotify.sql import statements as sql
 from twistnotify.wire.errors import ErrorFields, ErrorResponse
-from twistnotify.wire.session_status import ParameterStatus
+from twistnotify.wire.session_status import MAX_PARAMETERS, ParameterStatus
 from twistnotify.wire.simple_query import CommandComplete
 from twistnotify.wire.stream import LONG, PASSED, FrameStream
 from twistnotify.wire.violations import ProtocolViolation
@@ -56,7 +56,8 @@ class Answers:
         self._attached = attached
         self._replies = attached.session.replies
         self._committed: list[Effect] = []
-        self._deferred: list[bytes] = []
+        self._undone = False
+        self._deferred: dict[str, bytes] = {}
 
     @property
     def defers(self) -> bool:
@@ -144,7 +145,8 @@ class Answers:
         elif frame == _COMMITTED:
             self._commit(False)
         elif frame == _ROLLED_BACK:
-            self._roll_back(False)
+            # Of a savepoint, perhaps: ReadyForQuery will tell.
+            self._undone = True
 
     def _copy_in(self, frame: bytes) -> None:
         if self._attached.expected.head is None:
@@ -181,18 +183,22 @@ class Answers:
         attached = self._attached
         head = attached.expected.head
         status = _STATUSES.get(frame[_HEADER:])
-        if head is None or head.kind not in (QUERY, CALL, SYNC) or status is None:
+        if status is None:
             raise ProtocolViolation("unexpected message from the upstream server")
-        attached.expected.pop()
-        if head.kind == QUERY:
+        if head is not None and head.kind in (QUERY, CALL, SYNC):
+            attached.expected.pop()
+        elif not attached.expected.take_surplus():
+            raise ProtocolViolation("unexpected message from the upstream server")
+        if head is not None and head.kind == QUERY:
             attached.names.drop_unnamed()
         if status is Status.IDLE:
             attached.names.portals.clear()
-        self._replies += self._deferred
+        self._replies += self._deferred.values()
         self._deferred.clear()
         transaction = attached.session.transaction
+        undone, self._undone = self._undone, False
         if status is Status.IDLE:
-            if self.in_block:
+            if self.in_block or undone:
                 transaction.take()
             elif transaction.effects:
                 self._commit(False)
@@ -246,9 +252,14 @@ class Answers:
     def _status(self, frame: bytes) -> Script | None:
         attached = self._attached
         status = ParameterStatus.decode(frame[_HEADER:], attached.session.encoding.codec)
-        # Drivers do not expect it between two queries.
-        (self._replies if attached.expected else self._deferred).append(frame)
+        if attached.expected:
+            self._replies.append(frame)
+        else:
+            # Drivers do not expect it between two queries.
+            self._deferred[status.name] = frame
         attached.parameters[status.name] = status.value
+        if len(attached.parameters) > MAX_PARAMETERS:
+            raise ProtocolViolation("too many settings reported by the upstream server")
         if status.name == "standard_conforming_strings":
             attached.standard_strings = status.value == "on"
         elif status.name == "client_encoding":

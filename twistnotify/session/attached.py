@@ -133,8 +133,18 @@ class Attached:
 
     def refuse_more_channels(self, channel: str) -> None:
         """Raise 53400 where one more channel would be too many for one client."""
-        if len({*self.session.channels, *self.requests.foreseen, channel}) > self.session.limits.channels:
+        if not self._has_room_for(channel):
             raise error("53400", "too many channels for one client", "See max_channels_per_client.")
+
+    def foresee(self, channel: str) -> None:
+        """Note that the client will listen to a channel, unless that is refused or does not change anything."""
+        if channel not in self.session.channels and self._has_room_for(channel):
+            self.requests.foreseen[channel] = None
+
+    def _has_room_for(self, channel: str) -> bool:
+        channels, foreseen = self.session.channels, self.requests.foreseen
+        known = channel in channels or channel in foreseen
+        return known or len(channels) + len(foreseen) < self.session.limits.channels
 
     def die(self, violation: ProtocolViolation) -> Script:
         """End a conversation that has lost its form."""

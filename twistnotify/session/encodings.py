@@ -10,6 +10,7 @@ from twistnotify.wire.errors import ErrorFields
 
 UTF8 = "utf-8"
 
+# Not SHIFT_JIS_2004: Python's codec has other signs than ASCII for two of its codes.
 # A client that says SQL_ASCII wants no conversion: PostgreSQL checks its bytes against the database's encoding.
 _CODECS = {
     "UTF8": UTF8,
@@ -46,7 +47,6 @@ _CODECS = {
     "ISO_8859_7": "iso8859-7",
     "ISO_8859_8": "iso8859-8",
     "SJIS": "cp932",
-    "SHIFT_JIS_2004": "shift_jis_2004",
     "BIG5": "cp950",
     "GBK": "cp936",
     "UHC": "cp949",

@@ -47,6 +47,9 @@ MAX_CHANNEL_BYTES = 63
 MAX_PAYLOAD_BYTES = 7999
 """PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH - 1."""
 
+MAX_LISTINGS = 100
+"""Calls of pg_listening_channels() in one query: each answers with all of a client's channels."""
+
 ACKNOWLEDGEMENTS = {"listen_ack": ("immediate", "confirmed"), "notify_ack": ("immediate", "committed")}
 
 Arguments = Sequence[str | None]
@@ -154,6 +157,12 @@ def _do_block(session: Session, statement: DoBlock, arguments: Arguments) -> Res
     for inner in statement.statements:
         EXECUTE[type(inner)](session, inner, arguments)
     return Result("DO")
+
+
+def refuse_many_listings(statements: Sequence[Statement]) -> None:
+    """Refuse a query whose answer would be the client's channels over and over."""
+    if sum(isinstance(statement, ListeningChannels) for statement in statements) > MAX_LISTINGS:
+        raise error("54000", "too many calls of pg_listening_channels() in one query")
 
 
 def _listening_channels(session: Session, _: ListeningChannels, __: Arguments) -> Result:

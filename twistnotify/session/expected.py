@@ -72,10 +72,12 @@ PLAIN: dict[int, Expected] = {kind: Expected(kind) for kind in ENDS}
 class Expectations:
     """The entries, first in, first out."""
 
-    __slots__ = ("_entries", "copying", "skipping")
+    __slots__ = ("_due", "_entries", "_passed_over", "copying", "skipping")
 
     def __init__(self) -> None:
         self._entries: deque[Expected] = deque()
+        self._due = 0
+        self._passed_over = 0
         self.copying = False
         """Whether the upstream takes COPY data, and passes over Sync."""
         self.skipping = False
@@ -90,7 +92,7 @@ class Expectations:
     @property
     def ends_pending(self) -> bool:
         """Tell whether a ReadyForQuery is due."""
-        return any(entry.kind in _ANSWERED_BY_READY for entry in self._entries)
+        return self._due > 0
 
     @property
     def head(self) -> Expected | None:
@@ -105,6 +107,7 @@ class Expectations:
             self.skipping = False
         if not self.skipping:
             self._entries.append(entry)
+            self._due += entry.kind in _ANSWERED_BY_READY
 
     def end_copy(self) -> None:
         """Note that the client has ended its COPY data, perhaps before it was asked for any."""
@@ -118,6 +121,8 @@ class Expectations:
         head = self._entries.popleft()
         while self._entries and self._entries[0].kind == SYNC:
             self._entries.popleft()
+            self._due -= 1
+            self._passed_over += 1
         self.copying = not (self._entries and self._entries[0].kind == COPY_END)
         if not self.copying:
             # This COPY's own: the next one of the same query string has another.
@@ -128,6 +133,10 @@ class Expectations:
         """Take out the message whose answer has ended."""
         entries = self._entries
         entry = entries.popleft()
+        if entry.kind in _ANSWERED_BY_READY:
+            self._due -= 1
+        else:
+            self._passed_over = 0
         while entries and entries[0].kind == COPY_END:
             entries.popleft()
         return entry
@@ -136,5 +145,16 @@ class Expectations:
         """Take out everything up to Sync, which an error has the upstream pass over."""
         self.copying = False
         while self._entries and self._entries[0].kind != SYNC:
-            self._entries.popleft()
+            self._due -= self._entries.popleft().kind in _ANSWERED_BY_READY
         self.skipping = not self._entries
+
+    def take_surplus(self) -> bool:
+        """Tell whether a ReadyForQuery may answer a Sync that was taken to be passed over, and count it.
+
+        A COPY that fails before the upstream has read on has it answer the Sync that came right behind it.
+        """
+        if not self._passed_over:
+            return False
+        self._passed_over -= 1
+        self.skipping = False
+        return True

@@ -28,7 +28,8 @@ _BLANKS = b" \t\r\n\f\v;"
 
 def is_of_interest(sql: bytes) -> bool:
     """Tell whether a text may speak of pub/sub, transactions or what is known here only."""
-    if len(sql) <= LONGEST_REMEMBERED:
+    # Values must not stay in memory: a text with a literal in it is not remembered.
+    if len(sql) <= LONGEST_REMEMBERED and b"'" not in sql and b"$" not in sql:
         return _remembered(sql)
     return _search(sql)
 

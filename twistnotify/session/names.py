@@ -12,6 +12,8 @@ from twistnotify.sql.statements import CallNotify, Statement
 from twistnotify.wire.extended_query import STATEMENT, Bind, Close
 
 _HEADER = 5
+MAX_VALUE = 32_768
+"""Bytes of an argument of pg_notify() that is kept; a payload has at most 7,999, in any encoding no more than this."""
 
 
 class Names:
@@ -60,6 +62,9 @@ class Names:
 def _arguments(statement: Statement, message: Bind, encoding: Encoding) -> tuple[str | None, ...]:
     """Return the values that pg_notify() is called with; none where they cannot be read."""
     if not isinstance(statement, CallNotify):
+        return ()
+    if any(value is not None and len(value) > MAX_VALUE for value in message.parameters):
+        # The upstream refuses it when it runs.
         return ()
     try:
         return tuple([None if value is None else decode(value, encoding) for value in message.parameters])

@@ -48,9 +48,14 @@ if TYPE_CHECKING:
 
 PASSING = b"d"
 """COPY data: the only messages of a client that come in masses."""
-MAX_NOTED = 10_000
+MAX_NOTED = 1_000
 """Named statements of one client that are remembered because they are of concern here."""
+MAX_KEPT_BYTES = 65_536
+"""Length of the message that makes one of them."""
+MAX_GROWTH = 4 * 1024 * 1024
+"""Characters by which stand-ins may make a query longer."""
 _HEADER = 5
+_TEXTS = frozenset(b"QP")
 _IN_TURN = frozenset(b"QFPBDECHS")
 
 
@@ -83,7 +88,7 @@ class Requests:
                 if type_ == PASSED:
                     forwarded.append(data)
                     continue
-                if self._attached.listens and type_ & ~LONG in _IN_TURN:
+                if (self._attached.listens and type_ & ~LONG in _IN_TURN) or self._is_unsure(type_, data):
                     yield from self._take_turn()
                 if self._attached.witness is not None:
                     self._attached.witness.see(type_, data)
@@ -101,6 +106,12 @@ class Requests:
         if not self._attached.is_clients_turn:
             yield Turn()
 
+    def _is_unsure(self, type_: int, frame: bytes) -> bool:
+        """Tell whether how a text is read depends on a SET that may be on its way."""
+        if type_ not in _TEXTS or not self._attached.expected.ends_pending:
+            return False
+        return (b"\\" in frame or not frame[_HEADER:].isascii()) and is_of_interest(frame[_HEADER:])
+
     def _send(self, frame: bytes, entry: Expected) -> None:
         self._attached.forwarded.append(frame)
         self._attached.expected.add(entry)
@@ -114,8 +125,10 @@ class Requests:
         if not self.spoken:
             return
         self.spoken = False
-        channels, self.foreseen = tuple(self.foreseen), {}
-        if channels:
+        if self.foreseen:
+            # A ReadyForQuery that is still due would take it for a registration that no COMMIT has followed.
+            yield from self._take_turn()
+            channels, self.foreseen = tuple(self.foreseen), {}
             yield Enlist(channels)
         yield Gate()
 
@@ -176,6 +189,8 @@ class Requests:
             ends = self._foresee(piece.statement) or ends
             if stand_in is None:
                 continue
+            if grown > MAX_GROWTH:
+                stand_in = raise_error("54000", "the query is too long with what stands for its statements")
             # As long as what it stands for, so that the places of errors behind it are right; or else put right.
             stand_in = stand_in.ljust(piece.end - piece.start)
             parts += (text[at : piece.start], stand_in)
@@ -196,7 +211,7 @@ class Requests:
         """Note what a statement will have done; tell whether it ends a transaction."""
         match statement:
             case Listen(channel):
-                self.foreseen[channel] = None
+                self._attached.foresee(channel)
                 self.spoken = True
             case Notify() | CallNotify():
                 self.spoken = True
@@ -251,6 +266,8 @@ class Requests:
         stand_in = substitute(self._attached, statement)
         if name not in self.statements and len(self.statements) >= MAX_NOTED:
             stand_in = raise_error("53400", "too many prepared statements")
+        elif name and len(frame) > MAX_KEPT_BYTES:
+            stand_in = raise_error("53400", "prepared statement is too long to be kept")
         if stand_in is None:
             return frame
         text = stand_in.encode(self._attached.session.encoding.codec, "replace")

@@ -20,11 +20,13 @@ from twistnotify.session.attached import Attached, Relay
 from twistnotify.session.encodings import Encoding, client_encoding, decode, server_codec
 from twistnotify.session.execution import (
     ACKNOWLEDGEMENTS,
+    MAX_LISTINGS,
     Arguments,
     check_name,
     check_notification,
     column_of,
     execute,
+    refuse_many_listings,
     refuse_parameters,
 )
 from twistnotify.session.failure import SqlError, error, fatal
@@ -440,6 +442,11 @@ class Session:
             return self.fail_query(failure)
         if statements is None:
             return self.attach_for(QUERY, body)
+        if len(statements) > MAX_LISTINGS:
+            try:
+                refuse_many_listings(statements)
+            except SqlError as failure:
+                return self.fail_query(failure)
         if len(statements) == 1 and self.idle:
             statement = statements[0]
             if isinstance(statement, Notify):

@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 from twistnotify.wire.body import BodyReader, EmptyMessage, frame, string
 from twistnotify.wire.violations import ProtocolViolation
 
+MAX_PARAMETERS = 256
+"""Settings that a server may report; PostgreSQL 18 reports 15, and extensions some more."""
 _STATUSES = (b"I", b"T", b"E")
 
 
