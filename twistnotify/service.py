@@ -16,15 +16,12 @@ from typing_extensions import override
 from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settings, ShardConfig
 from twistnotify.relay.upstream import Relay
 from twistnotify.server.database import Database
-from twistnotify.server.factory import ClientFactory
+from twistnotify.server.factory import TERMINATED, ClientFactory
 from twistnotify.server.flush import FlushList
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.shard.embedded import EmbeddedPostgres
 from twistnotify.shard.link import Conninfo
 from twistnotify.shard.service import ShardService
-from twistnotify.wire.errors import ErrorFields
-
-SHUTTING_DOWN = ErrorFields("FATAL", "57P01", "terminating connection due to administrator command")
 
 
 class Server(MultiService):
@@ -77,7 +74,7 @@ class Server(MultiService):
         """Take no more clients, tell those that are here, end the connections to the shards."""
         port, self.port = self.port, None
         closed: Deferred[Any] = succeed(None) if port is None else maybeDeferred(port.stopListening)
-        self.factory.terminate_all("shutdown", SHUTTING_DOWN)
+        self.factory.terminate_all("shutdown", TERMINATED)
         closed.addCallback(lambda _: self.factory.when_empty(LAST_WORDS))
         return closed.addCallback(self._stop_shards)
 

@@ -92,9 +92,9 @@ def test_ends_are_counted_by_reason(world: World) -> None:
 
 
 def _fields() -> Any:
-    from twistnotify.service import SHUTTING_DOWN
+    from twistnotify.server.factory import TERMINATED
 
-    return SHUTTING_DOWN
+    return TERMINATED
 
 
 def test_it_tells_when_the_last_client_has_gone(world: World) -> None:

@@ -397,9 +397,9 @@ def test_one_that_is_ended_while_it_waits_is_told_and_leaves_nothing(small: Worl
 
 
 def _shutting_down() -> Any:
-    from twistnotify.service import SHUTTING_DOWN
+    from twistnotify.server.factory import TERMINATED
 
-    return SHUTTING_DOWN
+    return TERMINATED
 
 
 def test_one_that_ends_while_its_log_in_waits_leaves_nothing(make_world: MakeWorld) -> None:

@@ -9,7 +9,7 @@ from relayed import FakeRelay, attached
 from twistnotify.session import requests
 from twistnotify.session.execution import MAX_LISTINGS
 from twistnotify.session.names import MAX_VALUE
-from twistnotify.session.requests import MAX_KEPT_BYTES
+from twistnotify.session.prepared import MAX_KEPT_BYTES
 from twistnotify.session.session import Limits
 from twistnotify.wire.simple_query import Query
 

@@ -108,9 +108,7 @@ class Attachment:
             shard.relayed[self.upstream.pid] = self._committer.pid
         self.upstream.use(self)
         # The client's own NOTIFYs, acknowledged before it was attached, are not to be overtaken by what it sends now.
-        self._requests.waiting = not self._await(
-            self._requests, lambda: gate(self._committer.database.relay_shard), lambda: None
-        )
+        self._requests.waiting = not self._pass_gate(self._requests)
         self._move(self._requests)
 
     def end(self) -> None:
@@ -262,7 +260,7 @@ class Attachment:
             case Withdraw(channels):
                 self._committer.withdraw(channels)
             case Gate():
-                return self._await(direction, lambda: gate(self._committer.database.relay_shard), lambda: None)
+                return self._pass_gate(direction)
             case Turn():
                 self._turn_awaited = True
                 return False
@@ -287,8 +285,7 @@ class Attachment:
         except SqlError as failure:
             direction.lane.fail(failure.fields)
             return True
-        for shard in self._committer.database.shards:
-            shard.send()
+        self._committer.database.send()
         if done is None:
             return True
         direction.wait = done
@@ -301,6 +298,9 @@ class Attachment:
             error = failure.value
             assert isinstance(error, SqlError), error
             direction.resume(error.fields)
+
+    def _pass_gate(self, direction: Direction) -> bool:
+        return self._await(direction, lambda: gate(self._committer.database.relay_shard), lambda: None)
 
     def _await(self, direction: Direction, where: Callable[[], list[Place]], passed: Callable[[], None]) -> bool:
         timeout = self._client.factory.settings.fence_timeout
@@ -315,6 +315,5 @@ class Attachment:
             direction.resume()
 
         direction.wait = FenceWait(self._client.factory.clock, fences, timeout, go_on)
-        for shard in self._committer.database.shards:
-            shard.send()
+        self._committer.database.send()
         return direction.wait is None

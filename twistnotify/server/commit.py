@@ -115,8 +115,7 @@ class Committer:
             answers += [self._confirmation(channel) for channel, listens in words.items() if listens]
         for shard, unit in units:
             shard.notify(unit)
-        for shard in self.database.shards:
-            shard.send()
+        self.database.send()
         try:
             await gatherResults(answers, consumeErrors=True)
         except FirstError as first:

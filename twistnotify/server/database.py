@@ -73,6 +73,11 @@ class Database:
         """Return the shards that a LISTEN concerns: one, but for the channel on which all announce losses."""
         return self.shards if channel == GAP_CHANNEL else (self.shard_of(channel),)
 
+    def send(self) -> None:
+        """Send what waits on any shard."""
+        for shard in self.shards:
+            shard.send()
+
     def relays(self, channel: str | None) -> bool:
         """Tell whether an upstream session is on the shard of this channel; None asks for all channels."""
         if self.relay_shard is None:

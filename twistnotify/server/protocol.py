@@ -208,8 +208,7 @@ class ClientProtocol(OutboxProtocol):
 
     def _send(self) -> None:
         if self.committer is not None:
-            for shard in self.committer.database.shards:
-                shard.send()
+            self.committer.database.send()
 
     def _admit(self, action: Admit) -> bool:
         try:

@@ -19,7 +19,9 @@ from twistnotify.session.failure import SqlError, error
 from twistnotify.session.lane import MORE_DATA, Script
 from twistnotify.session.states import Status
 from twistnotify.sql import statements as sql
+from twistnotify.wire.body import frame as new_frame
 from twistnotify.wire.errors import ErrorFields, ErrorResponse
+from twistnotify.wire.framing import HEADER_SIZE
 from twistnotify.wire.session_status import MAX_PARAMETERS, ParameterStatus
 from twistnotify.wire.simple_query import CommandComplete
 from twistnotify.wire.stream import LONG, PASSED, FrameStream
@@ -32,7 +34,6 @@ PASSING = b"DdtNVWHc"
 """Rows, COPY data and what else says nothing of where the conversation stands."""
 LONGEST_READ = 1 << 20
 """Bytes of an answer that is read; a longer one (an error with a huge detail) passes unread."""
-_HEADER = 5
 _FATAL = (b"\0VFATAL\0", b"\0VPANIC\0")
 _COMPLETE = ord("C")
 _STATUSES = {b"I": Status.IDLE, b"T": Status.BLOCK, b"E": Status.FAILED}
@@ -182,7 +183,7 @@ class Answers:
     def _ready(self, frame: bytes) -> Script | None:
         attached = self._attached
         head = attached.expected.head
-        status = _STATUSES.get(frame[_HEADER:])
+        status = _STATUSES.get(frame[HEADER_SIZE:])
         if status is None:
             raise ProtocolViolation("unexpected message from the upstream server")
         if head is not None and head.kind in (QUERY, CALL, SYNC):
@@ -251,7 +252,7 @@ class Answers:
 
     def _status(self, frame: bytes) -> Script | None:
         attached = self._attached
-        status = ParameterStatus.decode(frame[_HEADER:], attached.session.encoding.codec)
+        status = ParameterStatus.decode(frame[HEADER_SIZE:], attached.session.encoding.codec)
         if attached.expected:
             self._replies.append(frame)
         else:
@@ -266,19 +267,19 @@ class Answers:
             return self._recode(status.value)
         return None
 
-    def _recode(self, name: str) -> Script | None:
+    def _recode(self, name: str) -> Script:
         try:
             self._attached.session.encoding = client_encoding(name)
         except SqlError:
-            return self._attached.end_fatally(
-                ErrorFields("FATAL", "0A000", f'client encoding "{name}" is not supported here')
-            )
-        return iter_one(Recode())
+            unsupported = ErrorFields("FATAL", "0A000", f'client encoding "{name}" is not supported here')
+            yield from self._attached.end_fatally(unsupported)
+        else:
+            yield Recode()
 
     def _notification(self, frame: bytes) -> None:
         """Pass on what came from a LISTEN hidden in a function, unless the client hears it anyway."""
         codec = self._attached.session.encoding.codec
-        head, body = frame[:_HEADER], frame[_HEADER:]
+        head, body = frame[:HEADER_SIZE], frame[HEADER_SIZE:]
         if body[4:].partition(b"\0")[0].decode(codec, "replace") not in self._attached.session.channels:
             pid = self._attached.client_pid(int.from_bytes(body[:4], "big"))
             self._replies.append(head + pid.to_bytes(4, "big") + body[4:])
@@ -378,26 +379,20 @@ def _value(argument: sql.Argument, run: Run) -> str | None:
     return run.arguments[argument.number - 1]
 
 
-def iter_one(action: Recode) -> Script:
-    """Return a script of one action."""
-    yield action
-
-
 def shifted(frame: bytes, shifts: tuple[tuple[int, int], ...]) -> bytes:
     """Return an ErrorResponse with its position put right, where stand-ins made the text longer before it.
 
     One that is too long to be read, so that this is its beginning only, stays as it is.
     """
-    if len(frame) != 1 + int.from_bytes(frame[1:_HEADER], "big"):
+    if len(frame) != 1 + int.from_bytes(frame[1:HEADER_SIZE], "big"):
         return frame
-    fields = frame[_HEADER:].split(b"\0")
+    fields = frame[HEADER_SIZE:].split(b"\0")
     for index, field in enumerate(fields):
         if field.startswith(b"P") and field[1:].isdigit():
             place = int(field[1:])
             moved = sum(growth for behind, growth in shifts if place > behind)
             fields[index] = b"P%d" % (place - moved)
-    body = b"\0".join(fields)
-    return frame[:1] + (len(body) + 4).to_bytes(4, "big") + body
+    return new_frame(frame[0], b"\0".join(fields))
 
 
 _LISTENED = CommandComplete("LISTEN").encode()

@@ -159,8 +159,6 @@ class Attached:
     def lose(self) -> Script:
         """End a client whose upstream is gone; a server that could has said why."""
         if self.answers.fatal:
-            return self._end_silently()
-        return self.end_fatally(LOST)
-
-    def _end_silently(self) -> Script:
-        yield Close("relay")
+            yield Close("relay")
+        else:
+            yield from self.end_fatally(LOST)

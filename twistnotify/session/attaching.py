@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 _SYNC = (b"Z",)
 _RUN = (b"1", b"2", b"CIs")
 _NOT_SETTINGS = frozenset(("user", "database", "replication"))
-
-
 _DEPEND = frozenset((Other, PrepareTransaction, SetParameter, ShowParameter, SignalBackend))
 
 
@@ -58,17 +56,12 @@ def is_served(session: Session, statement: Statement) -> bool:
         case Other() | PrepareTransaction():
             return False
         case SetParameter(name, value, local):
-            return not (local and not session.in_block) and (value is None or judged(session, name, value) is not None)
+            return not (local and not session.in_block) and (value is None or session.judge(name, value) is not None)
         case ShowParameter(name):
             return session.show(name) is not None
         case SignalBackend(_, pid):
             return session.relay is not None and session.relay.may_signal(session.user, pid)
     return True
-
-
-def judged(session: Session, name: str, value: str) -> str | None:
-    """Return what SHOW shows after a SET; None where only PostgreSQL can tell."""
-    return judge(name, value, session.show(name) or "", session.server_encoding)
 
 
 def needs_judge(parameters: tuple[tuple[str, str], ...], told: dict[str, str], server_encoding: str) -> bool:
@@ -174,7 +167,7 @@ def _change(attached: Attached, change: Change) -> str | None:
             attached.answers.replayed[id(change)] = change
             return notify_anyhow(channel, payload)
         case Listen(channel):
-            attached.requests.foreseen[channel] = None
+            attached.foresee(channel)
             attached.requests.spoken = True
     return None
 

@@ -12,8 +12,10 @@ from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session.encodings import to_server
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.results import BOOL, INT4, TEXT, VOID, Column, Result
-from twistnotify.session.settings import NAMES, judge
+from twistnotify.session.settings import NAMES
 from twistnotify.sql.statements import (
+    MAX_CHANNEL_BYTES,
+    MAX_PAYLOAD_BYTES,
     AdvisoryUnlockAll,
     Argument,
     BackendPid,
@@ -42,10 +44,6 @@ from twistnotify.sql.statements import (
 if TYPE_CHECKING:
     from twistnotify.session.session import Session
 
-MAX_CHANNEL_BYTES = 63
-"""PostgreSQL's NAMEDATALEN - 1."""
-MAX_PAYLOAD_BYTES = 7999
-"""PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH - 1."""
 
 MAX_LISTINGS = 100
 """Calls of pg_listening_channels() in one query: each answers with all of a client's channels."""
@@ -210,7 +208,7 @@ def _reset_all(session: Session, statement: ResetAll, _: Arguments) -> Result:
 def _set_parameter(session: Session, statement: SetParameter, _: Arguments) -> Result:
     value = statement.value
     if value is not None:
-        value = judge(statement.name, value, session.show(statement.name) or "", session.server_encoding)
+        value = session.judge(statement.name, value)
         if value is None:
             raise _not_served("SET")
     session.transaction.add(SetParameter(statement.name, value, statement.local))

@@ -10,8 +10,8 @@ from twistnotify.session.expected import Expected, Run
 from twistnotify.session.failure import SqlError
 from twistnotify.sql.statements import CallNotify, Statement
 from twistnotify.wire.extended_query import STATEMENT, Bind, Close
+from twistnotify.wire.framing import HEADER_SIZE
 
-_HEADER = 5
 MAX_VALUE = 32_768
 """Bytes of an argument of pg_notify() that is kept; a payload has at most 7,999, in any encoding no more than this."""
 
@@ -37,14 +37,14 @@ class Names:
         assert entry.name is not None
         self.portals.pop(entry.name, None)
         if entry.frame:
-            message = Bind.decode(entry.frame[_HEADER:])
+            message = Bind.decode(entry.frame[HEADER_SIZE:])
             statement = self.statements.get(message.statement)
             if statement is not None:
                 self.portals[entry.name] = Run(statement, _arguments(statement, message, encoding))
 
     def closed(self, entry: Expected) -> None:
         """Take in that a Close has been answered."""
-        message = Close.decode(entry.frame[_HEADER:])
+        message = Close.decode(entry.frame[HEADER_SIZE:])
         held: dict[bytes, Statement] | dict[bytes, Run]
         held = self.statements if message.kind == STATEMENT else self.portals
         held.pop(message.name, None)

@@ -18,6 +18,7 @@ from twistnotify.session.expected import BIND, CALL, CLOSE, DESCRIBE, EXECUTE, P
 from twistnotify.session.failure import SqlError
 from twistnotify.session.interest import is_of_interest
 from twistnotify.session.lane import MORE_DATA, Script
+from twistnotify.session.prepared import MAX_KEPT_BYTES
 from twistnotify.session.substitution import substitute
 from twistnotify.sql.pieces import Piece, pieces
 from twistnotify.sql.standins import raise_error
@@ -39,6 +40,7 @@ from twistnotify.sql.statements import (
 )
 from twistnotify.wire.body import frame as new_frame
 from twistnotify.wire.extended_query import STATEMENT
+from twistnotify.wire.framing import HEADER_SIZE
 from twistnotify.wire.simple_query import Query
 from twistnotify.wire.stream import LONG, PASSED, FrameStream
 from twistnotify.wire.violations import ProtocolViolation
@@ -50,11 +52,8 @@ PASSING = b"d"
 """COPY data: the only messages of a client that come in masses."""
 MAX_NOTED = 1_000
 """Named statements of one client that are remembered because they are of concern here."""
-MAX_KEPT_BYTES = 65_536
-"""Length of the message that makes one of them."""
 MAX_GROWTH = 4 * 1024 * 1024
 """Characters by which stand-ins may make a query longer."""
-_HEADER = 5
 _TEXTS = frozenset(b"QP")
 _IN_TURN = frozenset(b"QFPBDECHS")
 
@@ -110,7 +109,7 @@ class Requests:
         """Tell whether how a text is read depends on a SET that may be on its way."""
         if type_ not in _TEXTS or not self._attached.expected.ends_pending:
             return False
-        return (b"\\" in frame or not frame[_HEADER:].isascii()) and is_of_interest(frame[_HEADER:])
+        return (b"\\" in frame or not frame[HEADER_SIZE:].isascii()) and is_of_interest(frame[HEADER_SIZE:])
 
     def _send(self, frame: bytes, entry: Expected) -> None:
         self._attached.forwarded.append(frame)
@@ -120,6 +119,13 @@ class Requests:
         """Send what may end a transaction in which LISTEN or NOTIFY was used."""
         yield from self._prepare_end()
         self._send(frame, entry)
+
+    def _send_last(self, frame: bytes, entry: Expected) -> Script | None:
+        """Send what ReadyForQuery answers: outside of a block it ends a transaction."""
+        if self.spoken and not self.in_block:
+            return self._send_end(frame, entry)
+        self._send(frame, entry)
+        return None
 
     def _prepare_end(self) -> Script:
         if not self.spoken:
@@ -170,16 +176,11 @@ class Requests:
         self._attached.in_pipeline = False
         self._drop_unnamed()
         found = () if long else self._read(_text(frame))
-        if found:
-            return self._read_query(frame, found)
-        if self.spoken and not self.in_block:
-            return self._send_end(frame, PLAIN[QUERY])
-        self._send(frame, PLAIN[QUERY])
-        return None
+        return self._read_query(frame, found) if found else self._send_last(frame, PLAIN[QUERY])
 
     def _read_query(self, frame: bytes, found: tuple[Piece, ...]) -> Script:
         encoding = self._attached.session.encoding
-        text = decode(frame[_HEADER:-1], encoding)
+        text = decode(frame[HEADER_SIZE:-1], encoding)
         parts: list[str] = []
         shifts: list[tuple[int, int]] = []
         ends = False
@@ -271,7 +272,7 @@ class Requests:
         if stand_in is None:
             return frame
         text = stand_in.encode(self._attached.session.encoding.codec, "replace")
-        types = frame[_HEADER + len(name) + 1 + len(sql) :]
+        types = frame[HEADER_SIZE + len(name) + 1 + len(sql) :]
         return new_frame(PARSE, name, b"\0", text, types)
 
     def _bind(self, frame: bytes, long: bool) -> None:
@@ -307,7 +308,7 @@ class Requests:
 
     def _close(self, frame: bytes, _: bool) -> None:
         self._attached.in_pipeline = True
-        kind, name = frame[_HEADER : _HEADER + 1], frame[_HEADER + 1 : -1]
+        kind, name = frame[HEADER_SIZE : HEADER_SIZE + 1], frame[HEADER_SIZE + 1 : -1]
         if name not in (self.statements if kind == STATEMENT else self.portals):
             self._send(frame, PLAIN[CLOSE])
             return
@@ -322,19 +323,13 @@ class Requests:
 
     def _sync(self, frame: bytes, _: bool) -> Script | None:
         self._attached.in_pipeline = False
-        if self.spoken and not self.in_block:
-            return self._send_end(frame, PLAIN[SYNC])
-        self._send(frame, PLAIN[SYNC])
-        return None
+        return self._send_last(frame, PLAIN[SYNC])
 
     # The rest
 
     def _call(self, frame: bytes, _: bool) -> Script | None:
         self._attached.in_pipeline = False
-        if self.spoken and not self.in_block:
-            return self._send_end(frame, PLAIN[CALL])
-        self._send(frame, PLAIN[CALL])
-        return None
+        return self._send_last(frame, PLAIN[CALL])
 
     def _end_copy(self, frame: bytes, _: bool) -> None:
         self._attached.forwarded.append(frame)
@@ -347,12 +342,12 @@ class Requests:
 
 def _text(frame: bytes) -> bytes:
     """Return the text of a Query; what is malformed has none, and is the upstream's to refuse."""
-    return frame[_HEADER:-1] if frame.find(b"\0", _HEADER) == len(frame) - 1 else b""
+    return frame[HEADER_SIZE:-1] if frame.find(b"\0", HEADER_SIZE) == len(frame) - 1 else b""
 
 
 def _names(frame: bytes) -> tuple[bytes, bytes]:
     """Return the first two strings of a frame; what is malformed has no names, and is the upstream's to refuse."""
-    first, _, rest = frame[_HEADER:].partition(b"\0")
+    first, _, rest = frame[HEADER_SIZE:].partition(b"\0")
     return first, rest.partition(b"\0")[0]
 
 

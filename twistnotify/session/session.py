@@ -34,6 +34,7 @@ from twistnotify.session.lane import MORE_DATA, Script
 from twistnotify.session.login import Admission, log_in
 from twistnotify.session.prepared import Portal, Prepared
 from twistnotify.session.results import Result, tag_of
+from twistnotify.session.settings import judge
 from twistnotify.session.states import CONNECTION, Event, Fate, Phase, Status, Step
 from twistnotify.session.transaction import Transaction
 from twistnotify.session.variables import Variables
@@ -328,6 +329,10 @@ class Session:
     def show(self, name: str) -> str | None:
         """Return what SHOW shows; None where only PostgreSQL knows."""
         return self.variables.show(name, self.transaction.effects)
+
+    def judge(self, name: str, value: str) -> str | None:
+        """Return what SHOW shows after a SET; None where only PostgreSQL can tell."""
+        return judge(name, value, self.show(name) or "", self.server_encoding)
 
     def _report_settings(self) -> Script:
         """Tell the client of settings that have changed."""

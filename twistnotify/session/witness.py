@@ -12,12 +12,11 @@ from twistnotify.session.expected import CALL, CLOSE, PARSE, QUERY
 from twistnotify.session.failure import SqlError
 from twistnotify.sql.harmless import is_harmless
 from twistnotify.wire.extended_query import STATEMENT
+from twistnotify.wire.framing import HEADER_SIZE
 from twistnotify.wire.stream import LONG
 
 if TYPE_CHECKING:
     from twistnotify.session.attached import Attached
-
-_HEADER = 5
 
 
 class Witness:
@@ -45,14 +44,14 @@ class Witness:
         kind, long = type_ & ~LONG, type_ >= LONG
         if kind == QUERY:
             self._note_unnamed(None)
-            self._judge(long, frame[_HEADER:-1])
+            self._judge(long, frame[HEADER_SIZE:-1])
         elif kind == PARSE:
-            name, _, rest = frame[_HEADER:].partition(b"\0")
-            self._note_unnamed(frame[_HEADER:])
+            name, _, rest = frame[HEADER_SIZE:].partition(b"\0")
+            self._note_unnamed(frame[HEADER_SIZE:])
             self._judge(long or bool(name), rest.partition(b"\0")[0])
         elif kind == CALL:
             self._harmless = False
-        elif kind == CLOSE and frame[_HEADER:-1] == STATEMENT:
+        elif kind == CLOSE and frame[HEADER_SIZE:-1] == STATEMENT:
             self._note_unnamed(None)
 
     def see_failure(self) -> None:

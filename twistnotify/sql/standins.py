@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twistnotify.sql.quoting import notify_anyhow, quote_anyhow, quote_identifier
-from twistnotify.sql.statements import Argument, Listen, Notify, Parameter, Unlisten
-
-_MAX_CHANNEL, _MAX_PAYLOAD = 63, 7999
+from twistnotify.sql.statements import (
+    MAX_CHANNEL_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Argument,
+    Listen,
+    Notify,
+    Parameter,
+    Unlisten,
+)
 
 
 def unlisten_statement(channel: str | None) -> str:
@@ -42,8 +48,8 @@ def select_texts(values: Iterable[str], column: str) -> str:
 def select_checked_notify(channel: Argument, payload: Argument, column: str) -> str:
     """Return a SELECT that answers as pg_notify() does, but calls it only for what it refuses."""
     name, text = _argument(channel), _argument(payload)
-    bad_name = f"coalesce(pg_catalog.octet_length({name}::pg_catalog.text),0) NOT BETWEEN 1 AND {_MAX_CHANNEL}"
-    bad_text = f"pg_catalog.octet_length({text}::pg_catalog.text)>{_MAX_PAYLOAD}"
+    bad_name = f"coalesce(pg_catalog.octet_length({name}::pg_catalog.text),0) NOT BETWEEN 1 AND {MAX_CHANNEL_BYTES}"
+    bad_text = f"pg_catalog.octet_length({text}::pg_catalog.text)>{MAX_PAYLOAD_BYTES}"
     call = f"pg_catalog.pg_notify({name},{text})"
     answer = f"CASE WHEN {bad_name} OR {bad_text} THEN {call} ELSE ''::pg_catalog.void END"
     return f"SELECT {answer} AS {quote_identifier(column)}"

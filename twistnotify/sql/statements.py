@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+MAX_CHANNEL_BYTES = 63
+"""PostgreSQL's NAMEDATALEN - 1."""
+MAX_PAYLOAD_BYTES = 7999
+"""PostgreSQL's NOTIFY_PAYLOAD_MAX_LENGTH - 1."""
 PARAMETERS = (
     "application_name",
     "client_encoding",

@@ -17,8 +17,9 @@ MAX_STARTUP_PACKET = 10_000
 # The shortest packet holds its length and a protocol version.
 MIN_STARTUP_PACKET = 8
 
-_HEADER_SIZE = 5
-_header = Struct(">Bi").unpack_from
+HEADER_SIZE = 5
+"""Bytes of a frame before its body: type and length."""
+unpack_header = Struct(">Bi").unpack_from
 _length = Struct(">i").unpack_from
 
 
@@ -67,8 +68,8 @@ class FrameBuffer:
         data = self._data
         offset = self._offset
         size = len(data)
-        if size - offset >= _HEADER_SIZE:
-            type, length = _header(data, offset)
+        if size - offset >= HEADER_SIZE:
+            type, length = unpack_header(data, offset)
             end = offset + 1 + length
             if 4 <= length <= self._limit and end <= size:
                 if end == size:
@@ -76,7 +77,7 @@ class FrameBuffer:
                     self._offset = 0
                 else:
                     self._offset = end
-                return type, data[offset + _HEADER_SIZE : end]
+                return type, data[offset + HEADER_SIZE : end]
         elif not size and self._more is None:
             # The usual end of a turn, worth a line: the caller asks until there is nothing left.
             return None
@@ -84,7 +85,7 @@ class FrameBuffer:
 
     def skip_frame(self) -> None:
         """Skip the frame that was too long."""
-        _, length = _header(self._data, self._offset)
+        _, length = unpack_header(self._data, self._offset)
         self._skip_frame(1 + length)
 
     def take(self) -> bytes:
@@ -114,9 +115,9 @@ class FrameBuffer:
 
     def _next_frame_unless_incomplete(self) -> tuple[int, bytes] | None:
         # All that is rare: nothing there, a frame in pieces, a length that will not do.
-        if not self._holds(_HEADER_SIZE):
+        if not self._holds(HEADER_SIZE):
             return None
-        type, length = _header(self._data, self._offset)
+        type, length = unpack_header(self._data, self._offset)
         if length < 4:
             raise ProtocolViolation("invalid message length")
         if length > self._limit:

@@ -5,13 +5,8 @@ data) pass in runs, as they lie in what has arrived, whole or not; so a result o
 read. A frame that is to be read but is longer than `limit` passes too, its first piece marked `LONG`.
 """
 
-from struct import Struct
-
-from twistnotify.wire.framing import FrameBuffer
+from twistnotify.wire.framing import HEADER_SIZE, FrameBuffer, unpack_header
 from twistnotify.wire.violations import ProtocolViolation
-
-_HEADER_SIZE = 5
-_header = Struct(">Bi").unpack_from
 
 LONG = 0x100
 """Added to the type of a frame that is too long to be read; the piece is its beginning."""
@@ -51,8 +46,8 @@ class FrameStream(FrameBuffer):
         start = offset = self._offset
         size = len(data)
         # Once for each row of a result: as flat as can be.
-        while size - offset >= _HEADER_SIZE:
-            type_, length = _header(data, offset)
+        while size - offset >= HEADER_SIZE:
+            type_, length = unpack_header(data, offset)
             if type_ not in passed or not 4 <= length <= longest:
                 if offset == start and 4 <= length <= self._shortest and offset + 1 + length <= size:
                     # The usual frame that is read, all there.
@@ -70,9 +65,9 @@ class FrameStream(FrameBuffer):
         return PASSED, data[start:offset]
 
     def _next_read(self) -> tuple[int, bytes] | None:
-        if not self._holds(_HEADER_SIZE):
+        if not self._holds(HEADER_SIZE):
             return None
-        type_, length = _header(self._data, self._offset)
+        type_, length = unpack_header(self._data, self._offset)
         if not 4 <= length <= self._longest:
             raise ProtocolViolation("invalid message length")
         if type_ in self._passed:
