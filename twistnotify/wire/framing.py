@@ -41,6 +41,10 @@ class FrameBuffer:
         self._skip = 0
         self.skips = True
 
+    def bound(self, max_message: int) -> None:
+        """Allow other bodies from the next frame on: those of at most `max_message` bytes."""
+        self._limit = max_message + 4
+
     def __len__(self) -> int:
         """Return the number of bytes buffered."""
         more = self._more
