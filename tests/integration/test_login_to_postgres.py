@@ -13,6 +13,7 @@ import pytest
 from support.postgres import PostgresServer, bin_folder
 from support.versions import VERSIONS
 
+from twistnotify.auth.secrets import PlainSecret
 from twistnotify.relay.login import LoginRefused, UpstreamSession, log_in
 from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.session_status import ReadyForQuery
@@ -91,9 +92,11 @@ class Connection:
 
     def log_in(self, password: str | None, **parameters: str) -> UpstreamSession:
         """Log in."""
-        conversation = log_in({"database": "postgres", **parameters}, password, secrets.token_urlsafe(18))
+        credentials = None if password is None else PlainSecret(password)
+        conversation = log_in({"database": "postgres", **parameters}, credentials, secrets.token_urlsafe(18))
         said = next(conversation)
         while True:
+            assert isinstance(said, bytes)
             self._socket.sendall(said)
             try:
                 said = conversation.send(self.frame())

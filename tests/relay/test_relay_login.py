@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twistnotify.auth.scram import client_key, client_proof, salted_password, server_key, signature
-from twistnotify.relay.login import LoginRefused, UpstreamSession, log_in
+from twistnotify.auth.password import md5_digest
+from twistnotify.auth.scram_keys import client_key, client_proof, salted_password, server_key, signature
+from twistnotify.auth.secrets import Credentials, Md5Secret, PlainSecret, ScramKeys
+from twistnotify.relay.login import QUICK_ITERATIONS, Derivation, LoginRefused, UpstreamSession, log_in
 from twistnotify.wire.authentication import (
     AuthenticationCleartextPassword,
     AuthenticationMD5Password,
@@ -37,6 +41,8 @@ from twistnotify.wire.violations import ProtocolViolation
 
 PARAMETERS = {"user": "bob", "database": "app", "client_encoding": "UTF8"}
 PASSWORD = "sécret"
+KNOWN = PlainSecret(PASSWORD)
+DIGEST = Md5Secret(md5_digest(PASSWORD, "bob"))
 NONCE = "ours"
 SALT = b"salt"
 SCRAM = AuthenticationSASL(("SCRAM-SHA-256",))
@@ -54,12 +60,17 @@ SESSION = UpstreamSession({"server_version": "15.4", "client_encoding": "UTF8"},
 class Server:
     """A log-in, and a server on the other side of it."""
 
-    def __init__(self, password: str | None = PASSWORD) -> None:
+    def __init__(self, credentials: Credentials | None = KNOWN) -> None:
         self.session: UpstreamSession | None = None
-        self._login = log_in(PARAMETERS, password, NONCE)
-        self.said = next(self._login)
+        self._login = log_in(PARAMETERS, credentials, NONCE)
+        self.said: Any = next(self._login)
 
-    def send(self, *messages: BackendMessage | bytes) -> bytes:
+    def derive(self, salted: bytes) -> Any:
+        """Hand over the derivation that was asked for; return what comes of it."""
+        self.said = self._login.send(salted)
+        return self.said
+
+    def send(self, *messages: BackendMessage | bytes) -> Any:
         """Send messages, or frames; return what the last one is answered with."""
         for message in messages:
             frame = message if isinstance(message, bytes) else message.encode()
@@ -70,29 +81,35 @@ class Server:
         return self.said
 
 
-def answer_of(*messages: BackendMessage, password: str | None = PASSWORD) -> bytes:
+def answer_of(*messages: BackendMessage, credentials: Credentials | None = KNOWN) -> Any:
     """Return what the last of a server's messages is answered with."""
-    return Server(password).send(*messages)
+    return Server(credentials).send(*messages)
 
 
-def refusal_by(*messages: BackendMessage | bytes, password: str | None = PASSWORD) -> ErrorFields:
+def refusal_by(*messages: BackendMessage | bytes, credentials: Credentials | None = KNOWN) -> ErrorFields:
     """Return the error that a server's messages end in."""
     with pytest.raises(LoginRefused) as caught:
-        Server(password).send(*messages)
+        Server(credentials).send(*messages)
     return caught.value.fields
 
 
-def scram_of_the_server(password: bytes = PASSWORD.encode()) -> tuple[bytes, bytes, bytes]:
+def keys_of(password: str = PASSWORD, iterations: int = 2) -> ScramKeys:
+    """Return the keys that a server's salt and iterations make of a password."""
+    salted = salted_password(password.encode(), SALT, iterations)
+    return ScramKeys(SALT, iterations, client_key(salted), server_key(salted))
+
+
+def scram_of_the_server(password: str = PASSWORD, iterations: int = 2) -> tuple[bytes, bytes, bytes]:
     """Return a challenge, the client's right answer and the server's proof."""
-    salted = salted_password(password, SALT, 2)
-    challenge = b"r=ours+theirs,s=" + b64encode(SALT) + b",i=2"
+    keys = keys_of(password, iterations)
+    challenge = b"r=ours+theirs,s=" + b64encode(SALT) + b",i=%d" % iterations
     without_proof = b"c=biws,r=ours+theirs"
     signed = b"n=,r=ours," + challenge + b"," + without_proof
-    proof = client_proof(client_key(salted), signed)
+    proof = client_proof(keys.client_key, signed)
     return (
         challenge,
         without_proof + b",p=" + b64encode(proof),
-        b"v=" + b64encode(signature(server_key(salted), signed)),
+        b"v=" + b64encode(signature(keys.server_key, signed)),
     )
 
 
@@ -105,7 +122,7 @@ def test_the_parameters_keep_their_order() -> None:
 
 
 def test_a_server_that_trusts_asks_for_nothing() -> None:
-    server = Server(password=None)
+    server = Server(credentials=None)
     assert server.send(AuthenticationOk()) == b""
     server.send(*GREETING)
     assert server.session == SESSION
@@ -115,8 +132,9 @@ def test_a_password_is_sent_as_it_is() -> None:
     assert answer_of(AuthenticationCleartextPassword()) == b"p\0\0\0\x0cs\xc3\xa9cret\0"
 
 
-def test_a_password_is_digested_with_the_user_and_the_salt() -> None:
-    answer = answer_of(AuthenticationMD5Password(b"\x01\x02\x03\xff"))
+@pytest.mark.parametrize("credentials", [KNOWN, DIGEST])
+def test_a_password_is_digested_with_the_user_and_the_salt(credentials: Credentials) -> None:
+    answer = answer_of(AuthenticationMD5Password(b"\x01\x02\x03\xff"), credentials=credentials)
     assert answer == PasswordMessage(b"md536ada74ed52375c26259c953714d67da").encode()
 
 
@@ -128,9 +146,10 @@ def test_a_proof_is_followed_by_the_greeting(request_: BackendMessage) -> None:
     assert server.session == SESSION
 
 
-def test_a_password_is_proved_by_scram() -> None:
+@pytest.mark.parametrize("credentials", [KNOWN, keys_of()])
+def test_a_password_is_proved_by_scram(credentials: Credentials) -> None:
     challenge, proof, verdict = scram_of_the_server()
-    server = Server()
+    server = Server(credentials)
     assert server.send(SCRAM) == SASLInitialResponse(b"SCRAM-SHA-256", b"n,,n=,r=ours").encode()
     assert server.send(AuthenticationSASLContinue(challenge)) == SASLResponse(proof).encode()
     assert server.send(AuthenticationSASLFinal(verdict)) == b""
@@ -153,16 +172,82 @@ def test_an_authentication_method_that_is_not_spoken_is_refused() -> None:
     assert error == ErrorFields("FATAL", "0A000", "unsupported authentication request 7")
 
 
-@pytest.mark.parametrize("password", [None, ""])
+@pytest.mark.parametrize("credentials", [None, PlainSecret("")])
 @pytest.mark.parametrize("request_", [AuthenticationCleartextPassword(), AuthenticationMD5Password(b"salt"), SCRAM])
-def test_a_password_that_is_needed_must_be_there(request_: BackendMessage, password: str | None) -> None:
-    error = refusal_by(request_, password=password)
+def test_a_password_that_is_needed_must_be_there(request_: BackendMessage, credentials: Credentials | None) -> None:
+    error = refusal_by(request_, credentials=credentials)
     assert error == ErrorFields("FATAL", "28P01", "no password supplied, and the server asks for one")
 
 
-def test_a_server_that_does_not_know_the_password_is_refused() -> None:
-    challenge, _, verdict = scram_of_the_server(b"another")
-    error = refusal_by(SCRAM, AuthenticationSASLContinue(challenge), AuthenticationSASLFinal(verdict))
+@pytest.mark.parametrize(
+    ("request_", "credentials", "message"),
+    [
+        (
+            AuthenticationCleartextPassword(),
+            DIGEST,
+            "the server asks for the password itself, which is not known here",
+        ),
+        (
+            AuthenticationCleartextPassword(),
+            keys_of(),
+            "the server asks for the password itself, which is not known here",
+        ),
+        (
+            AuthenticationMD5Password(b"salt"),
+            keys_of(),
+            "the server asks for an MD5 digest, and only SCRAM keys are known here",
+        ),
+        (SCRAM, DIGEST, "the server asks for SCRAM, and only an MD5 digest is known here"),
+    ],
+)
+def test_what_is_known_has_to_be_what_is_asked_for(
+    request_: BackendMessage, credentials: Credentials, message: str
+) -> None:
+    assert refusal_by(request_, credentials=credentials) == ErrorFields("FATAL", "28P01", message)
+
+
+@pytest.mark.parametrize("keys", [keys_of(iterations=3), replace(keys_of(), salt=b"another")])
+def test_scram_keys_are_for_a_server_with_the_same_secret(keys: ScramKeys) -> None:
+    challenge, _, _ = scram_of_the_server()
+    error = refusal_by(SCRAM, AuthenticationSASLContinue(challenge), credentials=keys)
+    assert error == ErrorFields("FATAL", "28P01", "the SCRAM secrets of the user differ here and at the server")
+
+
+def test_much_work_is_for_somebody_else_to_do() -> None:
+    challenge, proof, verdict = scram_of_the_server(iterations=QUICK_ITERATIONS + 1)
+    server = Server()
+    wanted = server.send(SCRAM, AuthenticationSASLContinue(challenge))
+    assert wanted == Derivation(PASSWORD.encode(), SALT, QUICK_ITERATIONS + 1)
+    salted = salted_password(wanted.password, wanted.salt, wanted.iterations)
+    assert server.derive(salted) == SASLResponse(proof).encode()
+    server.send(AuthenticationSASLFinal(verdict), AuthenticationOk(), *GREETING)
+    assert server.session == SESSION
+
+
+def test_little_work_is_done_at_once() -> None:
+    challenge, proof, _ = scram_of_the_server(iterations=QUICK_ITERATIONS)
+    assert answer_of(SCRAM, AuthenticationSASLContinue(challenge)) == SASLResponse(proof).encode()
+
+
+def test_scram_keys_are_no_work() -> None:
+    challenge, proof, _ = scram_of_the_server(iterations=QUICK_ITERATIONS + 1)
+    keys = keys_of(iterations=QUICK_ITERATIONS + 1)
+    answer = answer_of(SCRAM, AuthenticationSASLContinue(challenge), credentials=keys)
+    assert answer == SASLResponse(proof).encode()
+
+
+def test_a_password_is_prepared_before_somebody_derives_its_key() -> None:
+    challenge, _, _ = scram_of_the_server(iterations=QUICK_ITERATIONS + 1)
+    credentials = PlainSecret("pen\u00adcil")
+    wanted = answer_of(SCRAM, AuthenticationSASLContinue(challenge), credentials=credentials)
+    assert wanted.password == b"pencil"
+
+
+@pytest.mark.parametrize("credentials", [KNOWN, keys_of()])
+def test_a_server_that_does_not_know_the_password_is_refused(credentials: Credentials) -> None:
+    challenge, _, verdict = scram_of_the_server("another")
+    messages = (SCRAM, AuthenticationSASLContinue(challenge), AuthenticationSASLFinal(verdict))
+    error = refusal_by(*messages, credentials=credentials)
     assert error == ErrorFields("FATAL", "28000", "the SCRAM signature of the server is wrong")
 
 
@@ -259,7 +344,7 @@ def test_a_message_out_of_its_place_is_a_violation(before: Iterable[BackendMessa
 
 def test_a_message_out_of_its_place_is_a_violation_without_a_password_too() -> None:
     with pytest.raises(ProtocolViolation, match="unexpected ReadyForQuery"):
-        Server(password=None).send(ReadyForQuery("I"))
+        Server(credentials=None).send(ReadyForQuery("I"))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +356,7 @@ def test_garbage_is_a_violation(frame: bytes) -> None:
 
 
 def test_a_server_that_reports_settings_without_end_is_refused() -> None:
-    server = Server(password=None)
+    server = Server(credentials=None)
     server.send(AuthenticationOk(), *(ParameterStatus(f"s{number}", "") for number in range(MAX_PARAMETERS)))
     with pytest.raises(ProtocolViolation, match="too many settings"):
         server.send(ParameterStatus("one more", ""))
@@ -279,7 +364,8 @@ def test_a_server_that_reports_settings_without_end_is_refused() -> None:
 
 def test_no_repr_shows_a_secret() -> None:
     assert repr(UpstreamSession({}, 1, b"key!")) == "UpstreamSession(parameters={}, pid=1)"
-    assert PASSWORD not in repr(log_in(PARAMETERS, PASSWORD, NONCE))
+    assert repr(Derivation(PASSWORD.encode(), SALT, 2)) == "Derivation(iterations=2)"
+    assert PASSWORD not in repr(log_in(PARAMETERS, KNOWN, NONCE))
 
 
 types = st.sampled_from(sorted({message.type for message in BACKEND_MESSAGES}))
@@ -289,7 +375,7 @@ frames = st.tuples(types, st.binary(max_size=20) | st.integers(0, 12).map(lambda
 @settings(deadline=None)
 @given(st.lists(frames))
 def test_a_server_of_any_kind_ends_in_a_session_or_an_error(received: list[tuple[int, bytes]]) -> None:
-    login = log_in(PARAMETERS, PASSWORD, NONCE)
+    login = log_in(PARAMETERS, KNOWN, NONCE)
     next(login)
     try:
         for frame in received:

@@ -16,7 +16,12 @@ from twistnotify.config.model import Settings
 from twistnotify.relay.connection import MAX_MESSAGE
 from twistnotify.relay.upstream import Relay, Upstream, UpstreamRefused
 from twistnotify.session.actions import Replay
-from twistnotify.wire.authentication import AuthenticationCleartextPassword, PasswordMessage
+from twistnotify.wire.authentication import (
+    AuthenticationCleartextPassword,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    PasswordMessage,
+)
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.session_status import ParameterStatus, ReadyForQuery
 from twistnotify.wire.simple_query import CommandComplete, DataRow, Query
@@ -168,6 +173,58 @@ def test_the_nonce_of_a_scram_exchange_is_random() -> None:
     waiting.addErrback(lambda failure: failure.trap(CancelledError))
     waiting.cancel()
     reactor.assert_clean()
+
+
+class Thread:
+    """A pool of one thread, which works when a test says so."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Any, ...]] = []
+
+    def callInThreadWithCallback(self, told: Any, function: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N802
+        """Take a job."""
+        self.jobs.append((told, function, args, kwargs))
+
+    def work(self) -> None:
+        """Do the job."""
+        told, function, args, kwargs = self.jobs.pop()
+        told(True, function(*args, **kwargs))
+
+
+def much_work(thread: Thread) -> tuple[Opening, Server]:
+    """Return a log-in whose server has asked for many SCRAM iterations."""
+    opening = Opening(**HERE, password=PASSWORD)
+    opening.reactor.getThreadPool = lambda: thread  # type: ignore[attr-defined]
+    opening.reactor.callFromThread = lambda call, *args: call(*args)  # type: ignore[attr-defined]
+    server = opening.open().server
+    server.startup()
+    server.say(AuthenticationSASL(("SCRAM-SHA-256",)).encode())
+    nonce = server.heard().rpartition(b"r=")[2]
+    server.say(AuthenticationSASLContinue(b"r=" + nonce + b"+,s=c2FsdA==,i=10001").encode())
+    return opening, server
+
+
+def test_the_work_that_scram_asks_for_is_done_in_a_thread() -> None:
+    thread = Thread()
+    opening, server = much_work(thread)
+    assert server.heard() == b""
+
+    thread.work()
+    assert server.heard().startswith(b"p")
+    server.say(error("28P01", "so not"))
+    assert opening.refusal.fields.message == "so not"
+    opening.ends_clean()
+
+
+def test_work_that_takes_too_long_is_not_waited_for() -> None:
+    thread = Thread()
+    opening, server = much_work(thread)
+    opening.reactor.wait(TIMEOUT + 0.1)
+    assert opening.message == "timeout expired"
+
+    thread.work()
+    assert server.heard() == b""
+    opening.ends_clean()
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])

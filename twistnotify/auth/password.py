@@ -28,9 +28,14 @@ def raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def md5_answer(password: str, user: str, salt: bytes) -> bytes:
-    """Return what answers AuthenticationMD5Password: "md5" and 32 hexadecimal digits."""
-    return b"md5" + _md5_hex(_md5_hex(raw(password) + raw(user)) + salt)
+def md5_digest(password: str, user: str) -> bytes:
+    """Return what PostgreSQL keeps of a password, behind "md5": 32 hexadecimal digits."""
+    return _md5_hex(raw(password) + raw(user))
+
+
+def md5_answer(digest: bytes, salt: bytes) -> bytes:
+    """Return what answers AuthenticationMD5Password, by `md5_digest`: "md5" and 32 hexadecimal digits."""
+    return b"md5" + _md5_hex(digest + salt)
 
 
 def _md5_hex(data: bytes) -> bytes:

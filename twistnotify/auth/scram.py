@@ -1,167 +1,201 @@
-"""SCRAM-SHA-256 (RFC 5802, RFC 7677): the client's side of the exchange as two values, and the keys of both sides.
+"""SCRAM-SHA-256 (RFC 5802, RFC 7677): the server's side of the exchange as values, as PostgreSQL plays it.
 
-    client   ClientFirst.message                n,,n=,r=<nonce>
-    server   challenge                          r=<nonce and more>,s=<salt>,i=<iterations>
-    client   ClientFirst.answer() -> ClientFinal.message    c=biws,r=<nonce and more>,p=<proof>
-    server   verdict, for ClientFinal.verify    v=<signature>
+Each side adds a nonce, and signs all that was said: nothing can be replayed or changed on the way. The client proves
+that it has the key behind the stored key, the server that it has the server key; who listens learns neither.
 
-The keys are functions of their own: a server's side needs the same ones. Channel binding changes `GS2_HEADER` alone,
-and what comes behind it in `c=`. It must not know in which messages of PostgreSQL the texts travel.
+    server   ServerStart.mechanisms                         the offer
+    client   for ServerStart.challenge() -> ServerChallenge n,,n=,r=<nonce>
+    server   ServerChallenge.message                        r=<nonce and more>,s=<salt>,i=<iterations>
+    client   for ServerChallenge.verify() -> ServerFinal    c=biws,r=<nonce and more>,p=<proof>
+    server   ServerFinal.message                            v=<signature>
+
+With channel binding the client's first message begins with "p=tls-server-end-point,,", and `c=` has this and the hash
+of the server's certificate: a man in the middle has another one. The name `n=` counts for nothing, since PostgreSQL
+takes the StartupMessage's. A `doomed` exchange goes all the way, and fails whatever the proof. Faults are `ScramFault`
+in PostgreSQL's words. It must not know in which messages of PostgreSQL the texts travel.
 """
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
+from base64 import b64encode
 from dataclasses import dataclass, field
-from functools import lru_cache
-from hashlib import pbkdf2_hmac, sha256
-from hmac import compare_digest, digest
+from hmac import compare_digest
 
-from twistnotify.auth.password import prepared
+from twistnotify.auth.scram_attributes import AttributeReader, is_printable, shown, shown_name
+from twistnotify.auth.scram_keys import (
+    BINDING_TYPE,
+    KEY_SIZE,
+    MECHANISM,
+    MECHANISM_PLUS,
+    ScramFault,
+    decoded,
+    malformed,
+    proved_key,
+    signature,
+    stored_key,
+)
+from twistnotify.auth.secrets import ScramKeys, ScramSecret
 
-MECHANISM = "SCRAM-SHA-256"
-
-# The server says how much work the answer is, and the work is done in the reactor's thread. The bound holds all that
-# is recommended for PBKDF2 (600,000; PostgreSQL's default is 4,096), and takes some tenths of a second.
-MAX_ITERATIONS = 1_000_000
-
-# Bytes; PostgreSQL's own bound for what it is sent (PG_MAX_SASL_MESSAGE_LENGTH). Its messages have about a hundred.
-MAX_MESSAGE = 1024
-
-# Clients of one user share the salt: a reconnect of all of them costs one derivation.
-REMEMBERED_KEYS = 128
-
-# No channel binding, and no authorization identity.
-GS2_HEADER = b"n,,"
-
-_NONCE = rb"[!-+\--~]+"
-_BASE64 = rb"[A-Za-z0-9+/]+={0,2}"
-_EXTENSIONS = rb"(?:,[A-Za-z]=[^,\0]+)*"
-_CHALLENGE = re.compile(rb"r=(%b),s=(%b),i=([1-9][0-9]{0,9})%b" % (_NONCE, _BASE64, _EXTENSIONS))
-_VERDICT = re.compile(rb"(?:v=(%b)|e=([a-z0-9-]+))%b" % (_BASE64, _EXTENSIONS))
-
-
-class ScramFault(Exception):
-    """Report that the exchange has failed, in words without a secret.
-
-    `sqlstate` is 08P01 (protocol_violation) for what is not SCRAM, 28000 (invalid_authorization_specification) for a
-    server that is not to be trusted, or not to be answered.
-    """
-
-    def __init__(self, message: str, sqlstate: str = "28000") -> None:
-        super().__init__(message)
-        self.message = message
-        self.sqlstate = sqlstate
+UNSUPPORTED = "0A000"
+"""PostgreSQL's SQLSTATE feature_not_supported."""
+VIOLATION = "08P01"
+"""PostgreSQL's SQLSTATE protocol_violation."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClientFirst:
-    """Begin an exchange.
+class ServerStart:
+    """Offer an exchange.
 
-    `nonce` is drawn for this exchange alone: printable ASCII without a comma. `user` may stay empty for PostgreSQL,
-    which knows it from the StartupMessage. Raises ValueError for another nonce.
+    `nonce` is the server's part of it, Base64 of 18 random bytes drawn for this exchange alone. `binding` is the hash
+    of the server's certificate (RFC 5929, section 4.1), None without TLS and where there is no such hash.
     """
 
+    secret: ScramSecret = field(repr=False)
+    doomed: bool = field(repr=False)
     nonce: str
-    user: str = ""
+    binding: bytes | None = None
 
-    def __post_init__(self) -> None:
-        """Check the nonce."""
-        if not re.fullmatch(_NONCE, self.nonce.encode()):
-            raise ValueError("a nonce is printable ASCII without a comma")
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """Return what to offer, the favourite first."""
+        return (MECHANISM,) if self.binding is None else (MECHANISM_PLUS, MECHANISM)
+
+    def challenge(self, mechanism: str, client_first: bytes) -> ServerChallenge:
+        """Return the answer to the client's choice and first message; raise `ScramFault` if it should have none."""
+        if mechanism not in self.mechanisms:
+            raise ScramFault("client selected an invalid SASL authentication mechanism", VIOLATION)
+        reader = AttributeReader(client_first)
+        binds = mechanism == MECHANISM_PLUS
+        self._read_flag(reader, binds)
+        _read_authorization(reader)
+        header, bare = client_first[: reader.position], client_first[reader.position :]
+        nonce = _read_bare(reader) + self.nonce.encode()
+        bound = header + self.binding if binds and self.binding is not None else header
+        return ServerChallenge(self.secret, self.doomed, nonce, bare, b64encode(bound), binds)
+
+    def _read_flag(self, reader: AttributeReader, binds: bool) -> None:
+        """Read what the client says of channel binding, and the comma behind it."""
+        flag = reader.next
+        if flag == b"p":
+            _read_binding(reader, binds)
+            return
+        if flag not in (b"n", b"y"):
+            raise malformed(f'Unexpected channel-binding flag "{shown(flag)}".')
+        if binds:
+            raise malformed(
+                "The client selected SCRAM-SHA-256-PLUS, but the SCRAM message does not include channel binding data."
+            )
+        if flag == b"y" and self.binding is not None:
+            raise ScramFault(
+                "SCRAM channel binding negotiation error",
+                detail="The client supports SCRAM channel binding but thinks the server does not.  "
+                "However, this server does support channel binding.",
+            )
+        reader.read()
+        if reader.next != b",":
+            raise malformed(f'Comma expected, but found character "{shown(reader.next)}".')
+        reader.read()
+
+
+def _read_binding(reader: AttributeReader, binds: bool) -> None:
+    if not binds:
+        raise malformed(
+            "The client selected SCRAM-SHA-256 without channel binding, "
+            "but the SCRAM message includes channel binding data."
+        )
+    kind = reader.value(b"p")
+    if kind != BINDING_TYPE.encode():
+        raise ScramFault(f'unsupported SCRAM channel-binding type "{shown_name(kind)}"', VIOLATION)
+
+
+def _read_authorization(reader: AttributeReader) -> None:
+    if reader.next == b"a":
+        raise ScramFault("client uses authorization identity, but it is not supported", UNSUPPORTED)
+    if reader.next != b",":
+        raise malformed(f'Unexpected attribute "{shown(reader.next)}" in client-first-message.')
+    reader.read()
+
+
+def _read_bare(reader: AttributeReader) -> bytes:
+    """Return the client's nonce; extensions that are not mandatory are passed over."""
+    if reader.next == b"m":
+        raise ScramFault("client requires an unsupported SCRAM extension", UNSUPPORTED)
+    reader.value(b"n")
+    nonce = reader.value(b"r")
+    if not is_printable(nonce):
+        raise ScramFault("non-printable characters in SCRAM nonce", VIOLATION)
+    while not reader.at_end:
+        reader.any_value()
+    return nonce
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChallenge:
+    """Ask for the proof.
+
+    `nonce` is both sides', `client_first` the client's first message without its header, `bound` the value that `c=`
+    has to have; `binds` tells whether it is that of a channel.
+    """
+
+    secret: ScramSecret = field(repr=False)
+    doomed: bool = field(repr=False)
+    nonce: bytes
+    client_first: bytes = field(repr=False)
+    bound: bytes = field(repr=False)
+    binds: bool
 
     @property
     def message(self) -> bytes:
         """Return what to send."""
-        return GS2_HEADER + self._bare
+        return b"r=%b,s=%b,i=%d" % (self.nonce, b64encode(self.secret.salt), self.secret.iterations)
 
-    @property
-    def _bare(self) -> bytes:
-        name = self.user.replace("=", "=3D").replace(",", "=2C")
-        return f"n={name},r={self.nonce}".encode()
+    def verify(self, client_final: bytes) -> ServerFinal | None:
+        """Return the server's own proof, None if the client's is wrong or doomed; raise `ScramFault` for no proof."""
+        without_proof, proof = self._read(client_final)
+        signed = b",".join((self.client_first, self.message, without_proof))
+        secret = self.secret
+        key = proved_key(proof, secret.stored_key, signed)
+        if not compare_digest(stored_key(key), secret.stored_key) or self.doomed:
+            return None
+        keys = ScramKeys(secret.salt, secret.iterations, key, secret.server_key)
+        return ServerFinal(b"v=" + b64encode(signature(secret.server_key, signed)), keys)
 
-    def answer(self, challenge: bytes, password: str) -> ClientFinal:
-        """Return the answer to the server's challenge; raise `ScramFault` if it should have none."""
-        nonce, salt, iterations = _read_challenge(challenge)
-        if not nonce.startswith(self.nonce.encode()) or len(nonce) == len(self.nonce):
-            raise ScramFault("the SCRAM nonce of the server does not extend the client's")
-        salted = salted_password(prepared(password), salt, iterations)
-        without_proof = b"c=" + b64encode(GS2_HEADER) + b",r=" + nonce
-        signed = b",".join((self._bare, challenge, without_proof))
-        proof = client_proof(client_key(salted), signed)
-        return ClientFinal(without_proof + b",p=" + b64encode(proof), signature(server_key(salted), signed))
+    def _read(self, client_final: bytes) -> tuple[bytes, bytes]:
+        """Return the message up to its proof, and the proof."""
+        reader = AttributeReader(client_final)
+        self._check_bound(reader.value(b"c"))
+        nonce = reader.value(b"r")
+        end, proof = _read_proof(reader)
+        if not reader.at_end:
+            raise malformed("Garbage found at the end of client-final-message.")
+        if not compare_digest(nonce, self.nonce):
+            raise ScramFault("invalid SCRAM response", VIOLATION, "Nonce does not match.")
+        return client_final[: end - 1], proof
+
+    def _check_bound(self, bound: bytes) -> None:
+        if compare_digest(bound, self.bound):
+            return
+        if self.binds:
+            raise ScramFault("SCRAM channel binding check failed")
+        raise ScramFault("unexpected SCRAM channel-binding attribute in client-final-message", VIOLATION)
+
+
+def _read_proof(reader: AttributeReader) -> tuple[int, bytes]:
+    """Return where the proof's attribute begins, and the proof; extensions before it are passed over."""
+    while True:
+        start = reader.position
+        name, value = reader.any_value()
+        if name == b"p":
+            break
+    proof = decoded(value)
+    if proof is None or len(proof) != KEY_SIZE:
+        raise malformed("Malformed proof in client-final-message.")
+    return start, proof
 
 
 @dataclass(frozen=True, slots=True)
-class ClientFinal:
-    """Prove the password with `message`, and expect the server to prove that it knows it too."""
+class ServerFinal:
+    """Prove to the client that the server knows it with `message`; `keys` are what its proof has taught."""
 
     message: bytes = field(repr=False)
-    server_signature: bytes = field(repr=False)
-
-    def verify(self, verdict: bytes) -> None:
-        """Check the server's last message; raise `ScramFault` if it is not from one that knows the password."""
-        match = _matched(_VERDICT, verdict)
-        if match[2]:
-            raise ScramFault(f"the server has refused the SCRAM exchange: {match[2].decode()}")
-        if not compare_digest(_decoded(match[1]), self.server_signature):
-            raise ScramFault("the SCRAM signature of the server is wrong")
-
-
-def _read_challenge(challenge: bytes) -> tuple[bytes, bytes, int]:
-    """Return the nonce, the salt and the number of iterations."""
-    match = _matched(_CHALLENGE, challenge)
-    iterations = int(match[3])
-    if iterations > MAX_ITERATIONS:
-        raise ScramFault(f"the server asks for {iterations} SCRAM iterations, {MAX_ITERATIONS} are allowed")
-    return match[1], _decoded(match[2]), iterations
-
-
-def _matched(pattern: re.Pattern[bytes], message: bytes) -> re.Match[bytes]:
-    if len(message) > MAX_MESSAGE:
-        raise ScramFault(f"SCRAM message of {len(message)} bytes is too long", "08P01")
-    match = pattern.fullmatch(message)
-    if match is None:
-        raise ScramFault("malformed SCRAM message", "08P01")
-    return match
-
-
-def _decoded(text: bytes) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except Base64Error:
-        raise ScramFault("malformed SCRAM message", "08P01") from None
-
-
-@lru_cache(REMEMBERED_KEYS)
-def salted_password(password: bytes, salt: bytes, iterations: int) -> bytes:
-    """Return the key that all others come from (RFC 5802, section 3); `password` is prepared. Slow by design."""
-    return pbkdf2_hmac("sha256", password, salt, iterations)
-
-
-def client_key(salted: bytes) -> bytes:
-    """Return the key that only the client has."""
-    return signature(salted, b"Client Key")
-
-
-def stored_key(client: bytes) -> bytes:
-    """Return what the server keeps of a client's key."""
-    return sha256(client).digest()
-
-
-def server_key(salted: bytes) -> bytes:
-    """Return the key that the server signs with."""
-    return signature(salted, b"Server Key")
-
-
-def signature(key: bytes, signed: bytes) -> bytes:
-    """Return the HMAC-SHA-256 of the exchange so far."""
-    return digest(key, signed, "sha256")
-
-
-def client_proof(client: bytes, signed: bytes) -> bytes:
-    """Return the client's key, hidden by the signature that only its stored key makes."""
-    mask = signature(stored_key(client), signed)
-    return bytes(a ^ b for a, b in zip(client, mask, strict=True))
+    keys: ScramKeys = field(repr=False)

@@ -11,13 +11,15 @@ from __future__ import annotations
 import base64
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twistnotify.auth.scram_keys import salted_password
+from twistnotify.auth.secrets import Credentials, PlainSecret
 from twistnotify.config.model import Settings
 from twistnotify.relay.connection import (
     PREFIX,
@@ -28,7 +30,7 @@ from twistnotify.relay.connection import (
     failed,
 )
 from twistnotify.relay.demands import TLS_MODES, Authentication, check_attributes, with_sslmode
-from twistnotify.relay.login import LoginRefused, log_in
+from twistnotify.relay.login import Derivation, LoginRefused, log_in
 from twistnotify.relay.places import Place, Unreachable, connect, look_up, places
 from twistnotify.session.actions import Replay
 from twistnotify.session.encodings import server_codec
@@ -55,11 +57,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What a client asks for; `startup` is all it said when it logged in."""
+    """What a client asks for; `startup` is all it said when it logged in, `own` what it has shown of itself."""
 
     user: str
     startup: Startup
     replays: Sequence[Replay]
+    own: Credentials | None = field(default=None, repr=False)
 
     def parameters(self, conninfo: Mapping[str, str]) -> dict[str, str]:
         """Return the start-up parameters: who and where is for the line to say, all else for the client."""
@@ -67,6 +70,12 @@ class _Wish:
         if "dbname" in conninfo:
             asked["database"] = conninfo["dbname"]
         return asked | {name: value for name, value in self.startup if _is_setting(name)}
+
+    def credentials(self, conninfo: Mapping[str, str]) -> Credentials | None:
+        """Return what to log in by: the line's password, or the client's own where it is the user."""
+        if "password" in conninfo:
+            return PlainSecret(conninfo["password"])
+        return None if "user" in conninfo else self.own
 
 
 def _is_setting(name: str) -> bool:
@@ -97,15 +106,17 @@ class Relay:
         self.sessions = 0
         self._random_bytes = random_bytes
 
-    def open(self, user: str, startup: Startup, replays: Sequence[Replay]) -> Deferred[Upstream]:
+    def open(
+        self, user: str, startup: Startup, replays: Sequence[Replay], credentials: Credentials | None = None
+    ) -> Deferred[Upstream]:
         """Open a session for a client and bring it to where the client is; what comes next is `Upstream.use`.
 
-        `user` and `startup` are as the client sent them. Fails with `UpstreamRefused`. Cancelling the Deferred ends
-        whatever there is by then.
+        `user` and `startup` are as the client sent them, `credentials` what it has shown of itself. Fails with
+        `UpstreamRefused`. Cancelling the Deferred ends whatever there is by then.
         """
         if 0 < self._max_sessions <= self.sessions:
             return fail(self._too_many())
-        return Deferred.fromCoroutine(self._counted(_Wish(user, startup, replays)))
+        return Deferred.fromCoroutine(self._counted(_Wish(user, startup, replays, credentials)))
 
     def _too_many(self) -> UpstreamRefused:
         message = f'sorry, too many upstream sessions for database "{self._database}"'
@@ -203,20 +214,31 @@ class Relay:
 
     async def _log_in(self, upstream: Upstream, conninfo: Mapping[str, str], wish: _Wish) -> None:
         nonce = base64.b64encode(self._random_bytes(NONCE_BYTES)).decode()
-        script = log_in(wish.parameters(conninfo), conninfo.get("password"), nonce)
+        script = log_in(wish.parameters(conninfo), wish.credentials(conninfo), nonce)
         authentication = Authentication(conninfo)
         try:
-            data = next(script)
+            step = next(script)
             while True:
-                upstream.write(data)
+                if isinstance(step, Derivation):
+                    step = script.send(await self._derived(step))
+                    continue
+                upstream.write(step)
                 frame = await upstream.frame()
                 authentication.check(*frame)
-                data = script.send(frame)
+                step = script.send(frame)
         except StopIteration as end:
             session = end.value
             upstream.parameters, upstream.pid, upstream.secret = session.parameters, session.pid, session.secret
         except LoginRefused as refusal:
             raise _refused(refusal.fields) from None
+
+    def _derived(self, wanted: Derivation) -> Deferred[bytes]:
+        """Return the salted password, which is worked out in a thread: everybody would wait for it otherwise."""
+        # Only here, so that nobody else pays for it.
+        from twisted.internet.threads import deferToThreadPool
+
+        work = (wanted.password, wanted.salt, wanted.iterations)
+        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), salted_password, *work)
 
 
 def _printable(reason: str) -> str:
