@@ -19,6 +19,8 @@ import asyncpg
 import psycopg
 import psycopg2.errors
 import pytest
+import pytest_twisted
+from support.certificates import authority, certificate
 from support.clients import DEADLINE, eventually, run
 from support.fake_upstream import Caller, FakeUpstream
 from support.fixtures import StartServer
@@ -26,11 +28,23 @@ from support.postgres import PostgresServer, bin_folder
 from support.process import TwistnotifyProcess
 from support.raw import RawClient, error_of, names, request_cancel
 from support.relaying import backend_of, rows, upstreams, wait_event, wait_for_upstreams
+from twisted.internet import reactor
+from twisted.internet.defer import succeed
+from twisted.internet.task import LoopingCall
+from twisted.protocols.portforward import ProxyFactory, ProxyServer
 
+from twistnotify.config.model import Settings
+from twistnotify.relay.cancel import send_cancel
+from twistnotify.relay.places import Place
+from twistnotify.relay.tls import MISMATCH, ClientTls
+from twistnotify.relay.upstream import Relay
 from twistnotify.wire.copying import CopyData
 from twistnotify.wire.extended_query import Bind, Execute, Parse, Sync
 from twistnotify.wire.simple_query import Query
+from twistnotify.wire.startup import CancelRequest, SSLRequest
 
+TLS_HANDSHAKE = 22
+"""The first byte of TLS."""
 SLEEP = "SELECT pg_sleep(600)"
 
 
@@ -311,3 +325,125 @@ class Terminal:
             assert select.select([self._master], [], [], DEADLINE)[0], f"shown only {shown!r}"
             shown += os.read(self._master, 4096).decode()
         return shown
+
+
+# TLS
+
+
+class Recorded(ProxyServer):
+    """A connection on its way to PostgreSQL; its factory has what the client has sent, a piece for each connection."""
+
+    def connectionMade(self) -> None:
+        self.heard = bytearray()
+        self.factory.heard.append(self.heard)  # type: ignore[attr-defined]
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += data
+        super().dataReceived(data)
+
+
+class Recorder(ProxyFactory):
+    """What passes connections on and keeps what clients say."""
+
+    noisy = False
+    protocol = Recorded
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port)
+        self.heard: list[bytearray] = []
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[tuple[PostgresServer, Path]]:
+    """A PostgreSQL 15 with TLS, and the certificate of who has signed its own: the one inside the wheel has no TLS."""
+    folder = bin_folder(15)
+    if folder is None:
+        pytest.skip("PostgreSQL 15 is not installed")
+    postgres = PostgresServer(folder, 15)
+    try:
+        root = authority()
+        trusted, _ = root.write(postgres.folder, "root")
+        shown, key = certificate(root, "db", ["db.example"]).write(postgres.folder, "server")
+        owner = postgres.folder.stat()
+        os.chown(key, owner.st_uid, owner.st_gid)
+        postgres.start()
+        postgres.restart_with(ssl="on", ssl_cert_file=str(shown), ssl_key_file=str(key))
+        yield postgres, trusted
+    finally:
+        postgres.destroy()
+
+
+class Sink:
+    """A client that only keeps what its upstream says."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_lost = False
+
+    def received(self, data: bytes) -> None:
+        self.data += data
+
+    def lost(self) -> None:
+        self.is_lost = True
+
+    def full(self) -> None:
+        pass
+
+    def drained(self) -> None:
+        pass
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait until something is so; the reactor goes on meanwhile."""
+    waiting = LoopingCall(lambda: true() and waiting.stop())
+    await waiting.start(0.01).addTimeout(DEADLINE, reactor)
+
+
+@pytest.mark.parametrize("mode", ["verify-full", "prefer", "disable"])
+@pytest_twisted.ensureDeferred
+async def test_the_request_is_as_safe_as_the_session(secured: tuple[PostgresServer, Path], mode: str) -> None:
+    postgres, trusted = secured
+    recorder = Recorder(postgres.port)
+    port = reactor.listenTCP(0, recorder, interface="127.0.0.1")
+    line = {"host": "db.example", "hostaddr": "127.0.0.1", "port": str(port.getHost().port), "dbname": "postgres"}
+    keywords = {**line, "sslmode": mode} | ({} if mode == "disable" else {"sslrootcert": str(trusted)})
+    relay = Relay(reactor, "app", lambda: succeed(keywords), Settings(), os.urandom)
+    try:
+        upstream = await relay.open("postgres", (("user", "postgres"),), ())
+        sink = Sink()
+        upstream.use(sink)
+        upstream.write(Query(SLEEP.encode()).encode())
+        await until(lambda: wait_event(postgres, upstream.pid) == "PgSleep")
+        await send_cancel(reactor, upstream.place, upstream.pid, upstream.secret, DEADLINE, upstream.tls)
+        await until(lambda: b"57014" in sink.data)
+        upstream.abort()
+        await until(lambda: sink.is_lost)
+    finally:
+        await port.stopListening()
+
+    _, request = recorder.heard
+    if mode == "disable":
+        assert bytes(request) == CancelRequest(upstream.pid, upstream.secret).encode()
+    else:
+        asked = SSLRequest().encode()
+        assert request.startswith(asked + bytes([TLS_HANDSHAKE]))
+        assert upstream.secret not in request
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_request_is_not_sent_to_a_server_that_is_not_the_sessions(secured: tuple[PostgresServer, Path]) -> None:
+    postgres, trusted = secured
+    recorder = Recorder(postgres.port)
+    port = reactor.listenTCP(0, recorder, interface="127.0.0.1")
+    place = Place("other.example", port.getHost().port, "127.0.0.1")
+    tls = ClientTls({"sslmode": "verify-full", "sslrootcert": str(trusted)}, place.host)
+    try:
+        await send_cancel(reactor, place, 4711, b"the secret", DEADLINE, tls)
+    finally:
+        await port.stopListening()
+
+    assert tls.fault == MISMATCH
+    (request,) = recorder.heard
+    assert request.startswith(SSLRequest().encode())
+    assert b"the secret" not in request

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from OpenSSL import SSL, crypto
-from support.certificates import Certificate, authority, certificate, revoked
+from support.certificates import KEYS, Certificate, authority, certificate, revoked
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import CertificateOptions
 from zope.interface.verify import verifyObject
 
-from twistnotify.relay.tls import MISMATCH, ClientTls, TlsFault, reason_of
+from twistnotify.relay.tls import MISMATCH, NO_KEY, VERSIONS, ClientTls, TlsFault, load_key, reason_of
 
 HOST = "db.example.org"
 ROOT = authority()
@@ -123,6 +126,13 @@ def test_the_roots_in_libpqs_folder_are_used_as_by_libpq(home: Path) -> None:
     assert not trusts(certificate(OTHER_ROOT, HOST), sslmode="prefer")
 
 
+def test_an_expired_certificate_is_not_trusted(root: str) -> None:
+    late = certificate(ROOT, HOST, [HOST], expired=True)
+
+    assert complaint(late, sslmode="verify-ca", sslrootcert=root) == "certificate verify failed"
+    assert trusts(late, sslmode="require")
+
+
 def test_a_revoked_certificate_is_not_trusted(root: str, tmp_path: Path) -> None:
     for withdrawn in ((SERVER,), ()):
         (tmp_path / "list.crl").write_bytes(revoked(ROOT, *withdrawn))
@@ -217,6 +227,129 @@ def test_an_encrypted_key_is_refused_without_asking_anybody(tmp_path: Path) -> N
 
     with pytest.raises(TlsFault, match="encrypted"):
         ClientTls({"sslcert": str(shown), "sslkey": str(key)}, HOST)
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_key_of_every_kind_can_be_loaded_from_behind_a_certificate(kind: str, tmp_path: Path) -> None:
+    mine = certificate(ROOT, "alice", kind=kind)
+    both = tmp_path / "both.pem"
+    both.write_bytes(mine.pem + mine.key_pem())
+
+    loaded = load_key(str(both))
+    assert loaded.public_key() == mine.key.public_key()
+    peer = shake_hands(ClientTls({"sslcert": str(both)}, HOST), server_context(SERVER, asks_for=ROOT))
+    assert peer.get_peer_certificate(as_cryptography=True) == mine.certificate
+
+
+def test_a_key_that_cannot_sign_is_none_for_a_certificate(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(
+        X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+
+    with pytest.raises(TlsFault) as fault:
+        load_key(str(tmp_path / "key"))
+    assert str(fault.value) == NO_KEY
+
+
+def test_a_key_that_is_not_there_is_said_without_its_name(tmp_path: Path) -> None:
+    with pytest.raises(TlsFault) as fault:
+        load_key(str(tmp_path / "key"))
+    assert str(fault.value) == "No such file or directory"
+
+
+# Versions and ciphers
+
+
+def spoken(server: SSL.Context, **conninfo: str) -> str:
+    """Return the version that both sides agree on; raises OpenSSL's error if there is none."""
+    return shake_hands(ClientTls(conninfo, HOST), server).get_protocol_version_name()
+
+
+def speaks(oldest: str, newest: str) -> SSL.Context:
+    """Return a server that speaks some versions, also those that are too weak for OpenSSL's defaults."""
+    context = server_context(SERVER)
+    context.set_cipher_list(b"DEFAULT:@SECLEVEL=0")
+    context.set_min_proto_version(VERSIONS[oldest])
+    context.set_max_proto_version(VERSIONS[newest])
+    return context
+
+
+@pytest.mark.parametrize(
+    ("keywords", "version"),
+    [
+        ({}, "TLSv1.3"),
+        ({"ssl_max_protocol_version": "TLSv1.3"}, "TLSv1.3"),
+        ({"ssl_max_protocol_version": "TLSv1.2"}, "TLSv1.2"),
+        ({"ssl_max_protocol_version": ""}, "TLSv1.3"),
+        ({"ssl_min_protocol_version": "TLSv1.3"}, "TLSv1.3"),
+        ({"ssl_min_protocol_version": "TLSv1", "ssl_max_protocol_version": "TLSv1.1"}, "TLSv1.1"),
+        ({"ssl_min_protocol_version": "TLSv1", "ssl_max_protocol_version": "TLSv1"}, "TLSv1"),
+    ],
+)
+def test_the_newest_version_that_the_line_allows_is_spoken(keywords: dict[str, str], version: str) -> None:
+    assert spoken(speaks("TLSv1", "TLSv1.3"), **keywords, ciphers="DEFAULT:@SECLEVEL=0") == version
+
+
+@pytest.mark.parametrize(
+    ("keywords", "newest"),
+    [({}, "TLSv1.1"), ({"ssl_min_protocol_version": "TLSv1.3"}, "TLSv1.2")],
+)
+def test_a_server_whose_versions_are_all_too_old_is_not_spoken_to(keywords: dict[str, str], newest: str) -> None:
+    with pytest.raises(SSL.Error):
+        spoken(speaks("TLSv1", newest), **keywords, ciphers="DEFAULT:@SECLEVEL=0")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "fault"),
+    [
+        (
+            {"ssl_min_protocol_version": "SSLv3"},
+            "ssl_min_protocol_version cannot be used: it is no version of TLS",
+        ),
+        (
+            {"ssl_max_protocol_version": "1.3"},
+            "ssl_max_protocol_version cannot be used: it is no version of TLS",
+        ),
+        (
+            {"ssl_min_protocol_version": "TLSv1.3", "ssl_max_protocol_version": "TLSv1.2"},
+            "invalid SSL protocol version range",
+        ),
+        ({"ssl_max_protocol_version": "TLSv1.1"}, "invalid SSL protocol version range"),
+        ({"ciphers": "NO-SUCH-CIPHER"}, "ciphers cannot be used: no cipher match"),
+        ({"ciphers": ""}, "ciphers cannot be used: no cipher match"),
+        ({"tls13_ciphers": "NO-SUCH-CIPHER"}, "tls13_ciphers cannot be used: no cipher match"),
+    ],
+)
+def test_what_openssl_has_no_version_or_cipher_for_is_refused(keywords: dict[str, str], fault: str) -> None:
+    with pytest.raises(TlsFault) as refusal:
+        ClientTls(keywords, HOST)
+    assert str(refusal.value) == fault
+
+
+@pytest.mark.parametrize(
+    ("keywords", "cipher"),
+    [
+        ({"ciphers": "ECDHE-ECDSA-AES128-GCM-SHA256"}, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+        ({"ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305"}, "ECDHE-ECDSA-CHACHA20-POLY1305"),
+    ],
+)
+def test_the_ciphers_of_old_versions_are_those_of_the_line(keywords: dict[str, str], cipher: str) -> None:
+    client = ClientTls({**keywords, "ssl_max_protocol_version": "TLSv1.2"}, HOST)
+    assert shake_hands(client, server_context(SERVER)).get_cipher_name() == cipher
+
+
+@pytest.mark.parametrize("cipher", ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"])
+def test_the_ciphers_of_tls_1_3_are_those_of_the_line(cipher: str) -> None:
+    client = ClientTls({"tls13_ciphers": cipher, "ciphers": "default"}, HOST)
+    assert shake_hands(client, server_context(SERVER)).get_cipher_name() == cipher
+
+
+def test_without_a_choice_the_ciphers_are_twisteds() -> None:
+    chosen = CertificateOptions().getContext()
+    twisteds = SSL.Connection(chosen, None).get_cipher_list()
+    for keywords in ({}, {"ciphers": "default", "tls13_ciphers": "default"}):
+        client = ClientTls(keywords, HOST).clientConnectionForTLS(None)  # type: ignore[arg-type]
+        assert client.get_cipher_list() == twisteds
 
 
 # Files

@@ -107,7 +107,7 @@ class Upstream(Dialled):
     """A connection to PostgreSQL that belongs to one client.
 
     `parameters` are the settings that the server has reported, `pid` and `secret` its key to cancel with, `place` is
-    where it is. What arrives is kept until somebody uses it.
+    where it is, `tls` what it was secured by, None without TLS. What arrives is kept until somebody uses it.
     """
 
     transport: Any
@@ -126,7 +126,7 @@ class Upstream(Dialled):
         self._unread = bytearray()
         self._frames = FrameBuffer(MAX_MESSAGE)
         self._waiting: Deferred[None] | None = None
-        self._tls: ClientTls | None = None
+        self.tls: ClientTls | None = None
         self._secured = False
         self._end: UpstreamRefused | None = None
         self._closing: IDelayedCall | None = None
@@ -147,7 +147,7 @@ class Upstream(Dialled):
         """
         self._consumer = consumer
         self._frames = FrameBuffer(MAX_MESSAGE)
-        self._direct = self._end is None and self._tls is None
+        self._direct = self._end is None and self.tls is None
         if self._end is None and not self._direct:
             self.transport.registerProducer(self, True)
         self.resume()
@@ -229,8 +229,8 @@ class Upstream(Dialled):
         if answer == b"N":
             return False
         _check_agreement(answer)
-        self._tls = prepare()
-        self.transport.startTLS(self._tls)
+        self.tls = prepare()
+        self.transport.startTLS(self.tls)
         while not self._secured:
             await self._more()
         return True
@@ -264,9 +264,9 @@ class Upstream(Dialled):
             waiting.errback(self._end)
 
     def _why(self, reason: Failure) -> UpstreamRefused:
-        if self._tls is None or self._secured:
+        if self.tls is None or self._secured:
             return failed(CLOSED, elsewhere=True)
-        return HandshakeFailed(failed(f"SSL error: {self._tls.reason_of(reason.value)}").fields)
+        return HandshakeFailed(failed(f"SSL error: {self.tls.reason_of(reason.value)}").fields)
 
     # What the transport calls
 

@@ -1,5 +1,8 @@
 """TLS to the upstream, as libpq's keywords ask for it (manual, "SSL Support").
 
+Two keywords are not libpq's: `ciphers`, as in OpenSSL's lists, for TLS 1.2 and older, and `tls13_ciphers`. Without
+them, and where they say `default`, the choice is Twisted's.
+
 Imported where a server has agreed to TLS, and not before.
 """
 
@@ -10,27 +13,49 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
-from OpenSSL.SSL import VERIFY_PEER, Connection, Context, Error
+from OpenSSL.SSL import (
+    TLS1_1_VERSION,
+    TLS1_2_VERSION,
+    TLS1_3_VERSION,
+    TLS1_VERSION,
+    VERIFY_PEER,
+    Connection,
+    Context,
+    Error,
+)
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import DNS_ID, CertificatePattern, DNSPattern, IPAddress_ID, verify_service_identity
 from service_identity.pyopenssl import extract_patterns
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.ssl import CertificateOptions, TLSVersion
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from twistnotify.relay.places import is_address
 
 Conninfo = Mapping[str, str]
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | Ed448PrivateKey
+"""The kinds of keys that certificates for TLS have."""
 
 FOLDER = "~/.postgresql"
 FILES = {"sslrootcert": "root.crt", "sslcrl": "root.crl", "sslcert": "postgresql.crt", "sslkey": "postgresql.key"}
 """What libpq looks for in its folder if the keyword is not there."""
 SYSTEM = "system"
 """The sslrootcert that means the roots which the system trusts."""
+VERSIONS = {"TLSv1": TLS1_VERSION, "TLSv1.1": TLS1_1_VERSION, "TLSv1.2": TLS1_2_VERSION, "TLSv1.3": TLS1_3_VERSION}
+OLDEST_VERSION = "TLSv1.2"
+"""The oldest version that is spoken unless a keyword says so: libpq's default."""
+ANY_VERSION = 0
+"""OpenSSL's number for no limit."""
+DEFAULT_CIPHERS = "default"
+NO_KEY = "it is encrypted, or no key"
 MISMATCH = "server certificate does not match the host name"
 
 
@@ -102,8 +127,9 @@ def _common_names(certificate: crypto.X509) -> list[CertificatePattern]:
 
 
 def context(conninfo: Conninfo) -> Context:
-    """Return what the keywords ask for, on top of Twisted's choice of versions and ciphers; raises TlsFault."""
-    made = CertificateOptions().getContext()
+    """Return what the keywords ask for, on top of Twisted's choice of all else; raises TlsFault."""
+    # What Twisted has excluded cannot be allowed later; `_use_versions` excludes what is to be.
+    made = CertificateOptions(insecurelyLowerMinimumTo=TLSVersion.TLSv1_0).getContext()
     for keyword, use in _USES:
         try:
             use(made, conninfo)
@@ -111,9 +137,35 @@ def context(conninfo: Conninfo) -> Context:
             raise TlsFault(f"{keyword} cannot be used: {reason_of(error)}") from None
         except OSError as error:
             raise TlsFault(f"{keyword} cannot be used: {error.strerror}") from None
-        except (TypeError, ValueError, UnsupportedAlgorithm):
-            raise TlsFault(f"{keyword} cannot be used: it is encrypted, or no key") from None
     return made
+
+
+def _use_versions(made: Context, conninfo: Conninfo) -> None:
+    oldest = _version(conninfo, "ssl_min_protocol_version", VERSIONS[OLDEST_VERSION])
+    newest = _version(conninfo, "ssl_max_protocol_version", ANY_VERSION)
+    if newest != ANY_VERSION and newest < oldest:
+        raise TlsFault("invalid SSL protocol version range")
+    made.set_min_proto_version(oldest)
+    made.set_max_proto_version(newest)
+
+
+def _version(conninfo: Conninfo, keyword: str, default: int) -> int:
+    name = conninfo.get(keyword)
+    if name and name not in VERSIONS:
+        raise TlsFault(f"{keyword} cannot be used: it is no version of TLS")
+    return VERSIONS[name] if name else default
+
+
+def _use_ciphers(made: Context, conninfo: Conninfo) -> None:
+    chosen = conninfo.get("ciphers", DEFAULT_CIPHERS)
+    if chosen != DEFAULT_CIPHERS:
+        made.set_cipher_list(chosen.encode())
+
+
+def _use_tls13_ciphers(made: Context, conninfo: Conninfo) -> None:
+    chosen = conninfo.get("tls13_ciphers", DEFAULT_CIPHERS)
+    if chosen != DEFAULT_CIPHERS:
+        made.set_tls13_ciphersuites(chosen.encode())
 
 
 def _use_roots(made: Context, conninfo: Conninfo) -> None:
@@ -142,10 +194,25 @@ def _use_key(made: Context, conninfo: Conninfo) -> None:
     """Use the key of the certificate, which may be in the same file."""
     certificate = _file(conninfo, "sslcert")
     if certificate is not None:
-        # Not read by OpenSSL, which would ask for the passphrase of an encrypted one on the terminal.
-        key = load_pem_private_key(Path(_file(conninfo, "sslkey") or certificate).read_bytes(), None)
-        made.use_privatekey(key)  # type: ignore[arg-type]
+        try:
+            made.use_privatekey(load_key(_file(conninfo, "sslkey") or certificate))
+        except TlsFault as fault:
+            raise TlsFault(f"sslkey cannot be used: {fault}") from None
         made.check_privatekey()
+
+
+def load_key(path: str) -> PrivateKey:
+    """Read a key as PEM, which may follow a certificate, and ask nobody for a passphrase; raises TlsFault."""
+    try:
+        # Not read by OpenSSL, which would ask for the passphrase of an encrypted one on the terminal.
+        key = load_pem_private_key(Path(path).read_bytes(), None)
+    except OSError as error:
+        raise TlsFault(str(error.strerror)) from None
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        raise TlsFault(NO_KEY) from None
+    if not isinstance(key, PrivateKey):
+        raise TlsFault(NO_KEY)
+    return key
 
 
 def _use_revoked(made: Context, conninfo: Conninfo) -> None:
@@ -157,6 +224,9 @@ def _use_revoked(made: Context, conninfo: Conninfo) -> None:
 
 
 _USES = (
+    ("ssl_min_protocol_version", _use_versions),
+    ("ciphers", _use_ciphers),
+    ("tls13_ciphers", _use_tls13_ciphers),
     ("sslrootcert", _use_roots),
     ("sslcert", _use_certificate),
     ("sslkey", _use_key),
