@@ -22,6 +22,7 @@ from twistnotify.shard.service import DRAIN_TIMEOUT
 
 CONFIG = """
 [twistnotify]
+auth_type = trust
 {settings}
 [databases]
 app = shards=app0,app1
@@ -180,6 +181,7 @@ class FakeWheel(ModuleType):
 
 EMBEDDED = """
 [twistnotify]
+auth_type = trust
 [databases]
 one = embedded=var/pg user=postgres
 two = embedded=var/pg user=postgres

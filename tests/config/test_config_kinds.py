@@ -1,6 +1,7 @@
 """Values: text of every kind to the value, and what is said about text that is not of the kind."""
 
 import contextlib
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given, settings
@@ -9,13 +10,18 @@ from hypothesis import strategies as st
 from twistnotify.config.kinds import (
     Boolean,
     Choice,
+    Ciphers,
     Duration,
     Integer,
     Kind,
+    Mode,
     Names,
+    Networks,
+    People,
     Ports,
     Size,
     Text,
+    TlsVersions,
     in_units,
 )
 
@@ -46,6 +52,25 @@ GOOD: list[tuple[Kind, str, object]] = [
     (Size(0, GB), "1GB", GB),
     (CHOICE, "there", "there"),
     (Text(), "any text = at all", "any text = at all"),
+    (Text(optional=True), "", ""),
+    (Text("path", optional=True), "a b", "a b"),
+    (Mode(), "0777", 0o777),
+    (Mode(), "660", 0o660),
+    (Mode(), "0", 0),
+    (Networks(), "", ()),
+    (Networks(), "10.0.0.1", (ip_network("10.0.0.1/32"),)),
+    (Networks(), "10.0.0.0/8, fd00::/8,::1", tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8", "::1/128")))),
+    (TlsVersions(), "secure", ("tlsv1.2", "tlsv1.3")),
+    (TlsVersions(), "all", ("tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3")),
+    (TlsVersions(), "legacy", ("tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3")),
+    (TlsVersions(), "tlsv1.3", ("tlsv1.3",)),
+    (TlsVersions(), "tlsv1.2, tlsv1.1,tlsv1.2", ("tlsv1.1", "tlsv1.2")),
+    *((Ciphers(), text, "default") for text in ("default", "secure", "fast", "normal")),
+    (Ciphers(), "all", "ALL"),
+    (Ciphers(), "HIGH:!aNULL", "HIGH:!aNULL"),
+    (People(), "*", None),
+    (People(), "", ()),
+    (People(), "app, @staff,a b,é*", ("app", "@staff", "a b", "é*")),
     *((Boolean(), text, True) for text in ("1", "on", "yes", "true", "ON", "True")),
     *((Boolean(), text, False) for text in ("0", "off", "no", "false", "Off", "FALSE")),
     (Ports(), "5432", (5432,)),
@@ -75,6 +100,27 @@ BAD: list[tuple[Kind, str, str]] = [
     (CHOICE, "nowhere", "is no place"),
     (Choice(("here",)), "there", "is not here"),
     (Text(), "", "is empty"),
+    *((Mode(), text, 'is not an octal mode (such as "0770")') for text in ("", "8", "rwx", "00777", "-1", "0o77")),
+    (Mode(), "1777", "is not between 0 and 0777"),
+    *(
+        (Networks(), text, 'is not a list of networks (such as "10.0.0.0/8, ::1")')
+        for text in ("10.0.0.1/8", "localhost", "10.0.0.1,", "10.0.0.0/33", "*", " ")
+    ),
+    *(
+        (TlsVersions(), text, "is not all, secure, legacy or a list of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3")
+        for text in ("", "TLSv1.2", "tlsv1.2,", "tlsv1.2,secure", "sslv3")
+    ),
+    *(
+        (TlsVersions(), text, "leaves out a version between two others")
+        for text in ("tlsv1.0,tlsv1.2", "tlsv1.3,tlsv1.1", "tlsv1.0,tlsv1.1,tlsv1.3")
+    ),
+    (Ciphers(), "", "is empty"),
+    *(
+        (People(), text, "is not a list of users and groups with commas between them")
+        for text in (" ", ",", "a,", "a,,b")
+    ),
+    (People(), "app,*", "has others beside *, which is everyone"),
+    *((People(), text, "has an @ without the name of a group behind it") for text in ("@", "@a b", "app,@ä!")),
     *((Boolean(), text, "is not one of 1, on, yes, true, 0, off, no, false") for text in ("", "2", "y", "ja")),
     (Ports(), "", "is not a whole number"),
     (Ports(), "5432,", "is not a whole number"),
@@ -107,6 +153,12 @@ def test_other_text_is_refused_with_a_predicate(kind: Kind, text: str, predicate
         (CHOICE, "one of here, there"),
         (Choice(("here",)), "here"),
         (Text(), "text"),
+        (Text("path", optional=True), "path, or empty"),
+        (Mode(), "octal, 0 to 0777"),
+        (Networks(), "networks or addresses, with commas"),
+        (TlsVersions(), "all, secure, legacy, or some of tlsv1.0, tlsv1.1, tlsv1.2, tlsv1.3, with commas"),
+        (Ciphers(), "default, all, or OpenSSL's notation"),
+        (People(), "users and @groups, with commas; * is everyone"),
         (Boolean(), "boolean"),
         (Ports(), "port, or one for each host, with commas"),
         (Names(), "names, with commas"),

@@ -1,29 +1,32 @@
 """A good file to its values."""
 
+from ipaddress import ip_network
+
 import pytest
 
 from twistnotify.config.loader import load
 from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settings, ShardConfig
 
+TRUST = "[twistnotify]\nauth_type = trust\n"
 ONE_DATABASE = "\n[databases]\nd = host=h\n"
 
 
 def settings_of(lines: str) -> Settings:
-    return load(f"[twistnotify]\n{lines}{ONE_DATABASE}", "x.ini").settings
+    return load(f"{TRUST}{lines}{ONE_DATABASE}", "x.ini").settings
 
 
 def databases_of(lines: str, shards: str = "") -> Config:
-    return load(f"[databases]\n{lines}\n[shards]\n{shards}\n", "x.ini")
+    return load(f"{TRUST}[databases]\n{lines}\n[shards]\n{shards}\n", "x.ini")
 
 
 def test_settings_that_are_not_in_the_file_are_at_their_defaults() -> None:
-    assert load(ONE_DATABASE, "x.ini").settings == Settings()
+    assert load(TRUST + ONE_DATABASE, "x.ini").settings == Settings(auth_type="trust")
 
 
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("listen_addr = ::", "::"),
+        ("listen_addr = ::1", "::1"),
         ("listen_port=0", 0),
         ("max_listen_query_size = 64kB", 65536),
         ("max_packet_size = 16 MB", 16 * 1024**2),
@@ -33,7 +36,13 @@ def test_settings_that_are_not_in_the_file_are_at_their_defaults() -> None:
         ("unlisten_delay = 0", 0.0),
         ("tcp_keepalive = off", False),
         ("listen_loss_policy = notice", "notice"),
-        ("auth_type = trust", "trust"),
+        ("auth_file = users.txt", "users.txt"),
+        ("auth_query_cache_ttl = 0", 0.0),
+        ("unix_socket_mode = 0770", 0o770),
+        ("proxy_protocol_from = 10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1/128"))),
+        ("client_tls_protocols = tlsv1.3", ("tlsv1.3",)),
+        ("client_tls_ciphers = fast", "default"),
+        ("acl_default = deny", "deny"),
     ],
 )
 def test_setting_is_read(line: str, value: object) -> None:
@@ -55,11 +64,11 @@ def test_percent_and_dollar_signs_are_nothing_special() -> None:
 
 
 def test_byte_order_mark_does_not_matter() -> None:
-    assert load("\ufeff[databases]\nd = host=h", "x.ini").databases.keys() == {"d"}
+    assert load(f"\ufeff{TRUST}[databases]\nd = host=h", "x.ini").databases.keys() == {"d"}
 
 
 def test_sections_may_be_in_any_order() -> None:
-    text = "[shards]\na = host=1\n[databases]\nd = shards=a\n[ twistnotify ]\nlisten_port = 7\n"
+    text = "[shards]\na = host=1\n[databases]\nd = shards=a\n[ twistnotify ]\nauth_type = trust\nlisten_port = 7\n"
     config = load(text, "x.ini")
     assert config.settings.listen_port == 7
     assert config.databases["d"].shards == (config.shards["a"],)
@@ -110,7 +119,7 @@ def test_connection_of_a_database_with_shards_is_not_a_shard() -> None:
 
 
 def test_database_may_answer_otherwise_than_the_settings_say() -> None:
-    text = "[twistnotify]\nlisten_ack = confirmed\n[databases]\nd = host=h\ne = notify_ack=committed\n"
+    text = TRUST + "listen_ack = confirmed\n[databases]\nd = host=h\ne = notify_ack=committed\n"
     databases = load(text + "f = listen_ack=immediate\n", "x.ini").databases
     assert [(d.listen_ack, d.notify_ack) for d in databases.values()] == [
         ("confirmed", "immediate"),

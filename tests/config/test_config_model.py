@@ -10,6 +10,8 @@ from twistnotify.config.model import DatabaseConfig, RelayConfig, Settings, Shar
 from twistnotify.config.options import OPTIONS, default_of
 
 TWO_DATABASES = """
+[twistnotify]
+auth_type = trust
 [databases]
 app = host=3 password=hunter2 shards=a,b listen_ack=confirmed
 audit = shards=b notify_ack=committed
@@ -24,7 +26,8 @@ def test_settings_are_the_rows_of_the_table_in_their_order() -> None:
 
 
 def test_types_of_settings_are_those_of_the_table() -> None:
-    types = typing.get_type_hints(Settings)
+    hints = typing.get_type_hints(Settings)
+    types = {name: typing.get_origin(hint) or hint for name, hint in hints.items()}
     assert types == {option.name: type(option.kind.parse(option.default)) for option in OPTIONS}
 
 
@@ -37,7 +40,7 @@ def test_unknown_setting_has_no_default() -> None:
         default_of("no_such_setting")
 
 
-@pytest.mark.parametrize("attribute", ["settings", "databases", "shards"])
+@pytest.mark.parametrize("attribute", ["settings", "databases", "shards", "channels"])
 def test_configuration_is_frozen(attribute: str) -> None:
     config = load(TWO_DATABASES, "x.ini")
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -70,7 +73,8 @@ def test_repr_of_a_shard_shows_the_rest() -> None:
 def test_repr_of_a_relay_shows_the_rest() -> None:
     relay = RelayConfig((("host", "h"), ("password", "hunter2")), None, "a", 1.5)
     assert repr(relay) == (
-        "RelayConfig(conninfo=(('host', 'h'), ('password', '***')), embedded=None, shard='a', idle_timeout=1.5)"
+        "RelayConfig(conninfo=(('host', 'h'), ('password', '***')), embedded=None, shard='a', idle_timeout=1.5, "
+        "ciphers='default', tls13_ciphers='default')"
     )
 
 

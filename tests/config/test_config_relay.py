@@ -5,6 +5,7 @@ import pytest
 from twistnotify.config.loader import load
 from twistnotify.config.model import RelayConfig
 
+TRUST = "[twistnotify]\nauth_type = trust\n"
 SHARDS = """
 [shards]
 a = host=1 dbname=d
@@ -16,12 +17,12 @@ f = host=4,5 port=5432,5433 dbname=d
 
 
 def relay_of(words: str) -> RelayConfig | None:
-    return load(f"[databases]\nd = {words}\n", "x.ini").databases["d"].relay
+    return load(f"{TRUST}[databases]\nd = {words}\n", "x.ini").databases["d"].relay
 
 
 def relay_beside_shards(words: str) -> RelayConfig | None:
     """Return the relay of a database that has all shards, in the order of their names."""
-    return load(f"[databases]\nd = shards=a,b,c,e,f {words}\n{SHARDS}", "x.ini").databases["d"].relay
+    return load(f"{TRUST}[databases]\nd = shards=a,b,c,e,f {words}\n{SHARDS}", "x.ini").databases["d"].relay
 
 
 def shard_behind(words: str) -> str | None:
@@ -80,7 +81,7 @@ def test_first_shard_with_the_same_address_is_the_relays(words: str, shard: str 
 
 
 def test_shard_without_dbname_has_another_database() -> None:
-    text = "[databases]\nd = host=1 shards=a\n[shards]\na = host=1\n"
+    text = f"{TRUST}[databases]\nd = host=1 shards=a\n[shards]\na = host=1\n"
     relay = load(text, "x.ini").databases["d"].relay
     assert relay
     assert relay.shard is None
@@ -99,8 +100,6 @@ def test_idle_timeout_is_in_seconds(text: str, seconds: float) -> None:
 
 
 def test_databases_of_the_same_shard_have_relays_of_their_own() -> None:
-    text = (
-        "[databases]\nd = host=1 shards=a\ne = host=1 dbname=d shards=a\ng = shards=a\n[shards]\na = host=1 dbname=d\n"
-    )
-    databases = load(text, "x.ini").databases.values()
+    lines = "d = host=1 shards=a\ne = host=1 dbname=d shards=a\ng = shards=a\n[shards]\na = host=1 dbname=d\n"
+    databases = load(f"{TRUST}[databases]\n{lines}", "x.ini").databases.values()
     assert [database.relay and database.relay.shard for database in databases] == ["a", "a", None]

@@ -51,6 +51,10 @@ class FakeReactor(Clock):
         self.dialled.append((host, port, factory))
         return SimpleNamespace(stopConnecting=lambda: None)
 
+    def callWhenRunning(self, function: Callable[..., object], *args: object) -> None:  # noqa: N802
+        """Call at once: it runs."""
+        function(*args)
+
     def addReader(self, reader: Any) -> None:  # noqa: N802
         """Read from something from now on."""
         self._readers[reader] = None

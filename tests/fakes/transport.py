@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import socket
+from typing import Any
 
 from fakes.reactor import FakeReactor
-from twisted.internet import abstract, main, tcp
+from twisted.internet import _newtls, abstract, main, tcp
+from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
 
 
-class FakeTransport(tcp._AbortingMixin, abstract.FileDescriptor):
+class _Handle:
+    def setsockopt(self, *option: int) -> None:
+        """Set an option of the socket that there is not."""
+
+
+class FakeTransport(_newtls.ConnectionMixin, _newtls.ServerMixin, tcp._AbortingMixin, abstract.FileDescriptor):
     """A connected TCP transport.
 
     `room` is the number of bytes the kernel takes from now on (None: any number); `received` is what it has taken,
@@ -29,6 +36,7 @@ class FakeTransport(tcp._AbortingMixin, abstract.FileDescriptor):
         self.lost: Failure | None = None
         self.writes: list[int] = []
         self.pair: tuple[socket.socket, socket.socket] | None = None
+        self.peer: object = IPv4Address("TCP", "192.0.2.1", 50_000)
         self.startReading()
 
     @property
@@ -85,6 +93,17 @@ class FakeTransport(tcp._AbortingMixin, abstract.FileDescriptor):
             self.lost = reason
             abstract.FileDescriptor.connectionLost(self, reason)
             self.protocol.connectionLost(reason)
+
+    def getPeer(self) -> object:  # noqa: N802
+        """Return where the client comes from."""
+        return self.peer
+
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802
+        """Set an option of the socket that there is not."""
+
+    def getHandle(self) -> Any:  # noqa: N802
+        """Return what options are set on."""
+        return _Handle()
 
     def fileno(self) -> int:
         """Return the descriptor of a real socket, where a test wants one."""

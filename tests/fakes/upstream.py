@@ -8,6 +8,7 @@ from typing import Any
 from support.letters import messages, requests
 from twisted.internet.defer import Deferred
 
+from twistnotify.auth.secrets import Credentials
 from twistnotify.relay.places import Place
 from twistnotify.relay.upstream import UpstreamRefused
 from twistnotify.session.actions import Replay
@@ -28,6 +29,7 @@ class FakeUpstream:
         self.parameters = parameters
         self.pid = pid
         self.secret = b"backend's"
+        self.tls = None
         self.paused = False
         self.state = "open"
         self.consumer: Any = None
@@ -109,10 +111,18 @@ class FakeRelay:
         self.upstreams: list[FakeUpstream] = []
         self.asked: list[tuple[str, tuple[tuple[str, str], ...], tuple[Replay, ...]]] = []
         self.opening: list[Deferred[Any]] = []
+        self.credentials: list[Credentials | None] = []
         self.cancelled = 0
 
-    def open(self, user: str, startup: Sequence[tuple[str, str]], replays: Sequence[Replay]) -> Deferred[FakeUpstream]:
+    def open(
+        self,
+        user: str,
+        startup: Sequence[tuple[str, str]],
+        replays: Sequence[Replay],
+        credentials: Credentials | None = None,
+    ) -> Deferred[FakeUpstream]:
         """Open a session."""
+        self.credentials.append(credentials)
         self.asked.append((user, tuple(startup), tuple(replays)))
         opening: Deferred[FakeUpstream] = Deferred(self._note_cancelled)
         self.opening.append(opening)

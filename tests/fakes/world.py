@@ -15,6 +15,7 @@ from twisted.internet.defer import succeed
 from twistnotify.config.model import DatabaseConfig, RelayConfig, Settings, ShardConfig
 from twistnotify.pubsub.outbox import Outbox
 from twistnotify.server.attachment import SENDER_REMEMBERED
+from twistnotify.server.authentication import Authenticator, Security
 from twistnotify.server.database import Database
 from twistnotify.server.factory import ClientFactory
 from twistnotify.server.flush import FlushList
@@ -84,10 +85,12 @@ class World:
         shards: tuple[str, ...] = ("app",),
         relays: bool = False,
         relay_shard: str | None = "app",
+        security: Security | None = None,
         **settings: Any,
     ) -> None:
         acknowledgements = {name: settings.pop(name, "immediate") for name in ("listen_ack", "notify_ack")}
         self.listeners: list[FakeListener] = []
+        self.lookup: Any = None
         self.reactor = FakeReactor()
         self.reactor.advance(1_700_000_000)
         self.settings = Settings(**settings)
@@ -104,8 +107,18 @@ class World:
         relay: Any = self.relay if relays else None
         self.database = Database(config, list(self.shards.values()), relay)
         self.factory = ClientFactory(
-            self.reactor, self.settings, {"app": self.database}, self.flush_list, Random(1), lambda n: b"\7" * n
+            self.reactor,
+            self.settings,
+            {"app": self.database},
+            self.flush_list,
+            Random(1),
+            lambda n: b"\7" * n,
+            self.authenticator(security or Security()),
         )
+
+    def authenticator(self, security: Security) -> Authenticator:
+        """Return who lets clients in; users are looked up by `lookup`, if there is one."""
+        return Authenticator(self.reactor, security, lambda _: self.lookup, lambda n: b"\7" * n, b"mock key")
 
     def start(self) -> World:
         """Start the shards, and let them connect."""
@@ -140,6 +153,7 @@ class World:
         assert not self.factory.connections
         assert not self.factory.clients
         assert not self.factory._logging_in
+        assert not self.factory._speechless
         assert not len(self.factory.hangups)
         for shard in self.shards.values():
             assert list(shard.hub.listeners()) == []

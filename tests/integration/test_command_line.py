@@ -29,19 +29,20 @@ def test_a_missing_configuration_is_one_line(tmp_path: Path) -> None:
 def test_all_errors_of_a_configuration_are_told(tmp_path: Path) -> None:
     path = tmp_path / "bad.ini"
     path.write_text(
-        "[twistnotify]\nlisten_port = many\nlisten_prot = 1\n"
+        "[twistnotify]\nauth_type = trust\nlisten_port = many\nlisten_prot = 1\n"
         "[databases]\na = host=x host=y\nb = shards=nope\n[unknown]\n"
     )
     done = run(path)
     told = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(f"{path}:")]
-    assert [line.split(":")[1] for line in told] == ["2", "3", "5", "6", "7"]
+    assert [line.split(":")[1] for line in told] == ["3", "4", "6", "7", "8"]
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         path = tmp_path / "used.ini"
-        path.write_text(f"[twistnotify]\nlisten_port = {port}\n[databases]\na = host=127.0.0.1 port=1\n")
+        settings = f"auth_type = trust\nlisten_port = {port}"
+        path.write_text(f"[twistnotify]\n{settings}\n[databases]\na = host=127.0.0.1 port=1\n")
         done = run(path)
     last = (done.stdout + done.stderr).splitlines()[-1]
     assert last.endswith(f"twistnotify: cannot listen on 127.0.0.1:{port}: Address already in use")

@@ -24,7 +24,8 @@ def server(
 ) -> Iterator[TwistnotifyProcess]:
     """A twistnotify whose database `postgres` is another one of the same PostgreSQL."""
     postgres_of_session.create_database(APART)
-    config = f"[twistnotify]\nlisten_port = 0\n[databases]\npostgres = {postgres_of_session.dsn(APART)}\n"
+    settings = "[twistnotify]\nlisten_port = 0\nauth_type = trust\n"
+    config = f"{settings}[databases]\npostgres = {postgres_of_session.dsn(APART)}\n"
     process = TwistnotifyProcess(config, tmp_path_factory.mktemp("server"))
     process.start()
     process.wait_until_up()

@@ -28,6 +28,7 @@ APART = "parity_pgbouncer"
 CONFIGURATION = """\
 [twistnotify]
 listen_port = 0
+auth_type = trust
 [databases]
 postgres = {upstream} shards=pg relay_shard=pg
 [shards]

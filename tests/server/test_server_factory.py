@@ -45,7 +45,15 @@ def test_a_pid_of_one_that_has_gone_may_come_again(world: World) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_first_pid_is_in_the_range_whatever_is_drawn(world: World, seed: int) -> None:
-    factory = ClientFactory(world.reactor, world.settings, {}, world.flush_list, Random(seed), lambda n: b"x" * n)
+    factory = ClientFactory(
+        world.reactor,
+        world.settings,
+        {},
+        world.flush_list,
+        Random(seed),
+        lambda n: b"x" * n,
+        world.factory.authenticator,
+    )
 
     assert FIRST_PID <= factory._next_pid <= LAST_PID
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from twistnotify.auth.demands import Demand, NoProof
+from twistnotify.auth.scram_keys import salted_password
 from twistnotify.session.actions import (
     Action,
     Admit,
@@ -17,14 +19,18 @@ from twistnotify.session.actions import (
     Cancel,
     Close,
     Commit,
+    Derive,
     Effect,
     Enlist,
     Gate,
     GiveUp,
+    Identify,
     Ready,
     Recode,
+    Refuse,
     Reserve,
     Signal,
+    StartTls,
     Turn,
     Withdraw,
 )
@@ -32,7 +38,13 @@ from twistnotify.session.login import Admission
 from twistnotify.session.session import Limits, Session
 from twistnotify.sql.statements import Listen, Notify, Unlisten
 from twistnotify.wire import extended_query as extended
-from twistnotify.wire.authentication import AuthenticationOk
+from twistnotify.wire.authentication import (
+    AuthenticationMD5Password,
+    AuthenticationOk,
+    AuthenticationSASL,
+    AuthenticationSASLContinue,
+    AuthenticationSASLFinal,
+)
 from twistnotify.wire.catalog import BackendMessage, decode_backend
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.framing import FrameBuffer
@@ -53,6 +65,8 @@ LIMITS = Limits(message=100_000, channels=100)
 FULL = ErrorFields("ERROR", "54000", "too many notifications in the NOTIFY queue")
 """How a commit may fail."""
 
+NO_PROOF = NoProof()
+_BEFORE_ADMISSION = (StartTls, Identify, Derive, Refuse)
 DECLINED = "N"
 ANCIENT = b"EFATAL:"
 SYNC, FLUSH, TERMINATE = extended.Sync(), extended.Flush(), Terminate()
@@ -83,9 +97,13 @@ class Conversation:
     """What the client logs in with; None leaves the log-in to the test."""
     refusals: list[ErrorFields | None] = field(default_factory=list)
     """What the next commits fail with, None for one that does not."""
+    demand: Demand = NO_PROOF
+    """What it has to prove."""
     refused_admission: ErrorFields | None = None
     committed: list[tuple[Effect, ...]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    asked: list[Action] = field(default_factory=list)
+    """What the session has asked for before it asked for admission; it is not among the lines."""
     closed: bool = False
     codec: str = "utf-8"
 
@@ -116,12 +134,21 @@ class Conversation:
         while (action := self.session.next_action()) is not None:
             self._note_replies()
             assert not self.closed, f"{action} after the end"
-            self.lines.append(shown_action(action))
+            if isinstance(action, _BEFORE_ADMISSION):
+                self.asked.append(action)
+            else:
+                self.lines.append(shown_action(action))
             self._carry_out(action)
         self._note_replies()
 
     def _carry_out(self, action: Action) -> None:
         match action:
+            case StartTls():
+                self.session.answer_with(False)
+            case Identify():
+                self.session.answer_with(self.demand)
+            case Derive(password, salt, iterations):
+                self.session.answer_with(salted_password(password, salt, iterations))
             case Admit():
                 if self.refused_admission is not None:
                     self.session.fail(self.refused_admission)
@@ -263,6 +290,12 @@ def shown(message: BackendMessage) -> str:
     match message:
         case AuthenticationOk():
             return "AuthenticationOk"
+        case AuthenticationMD5Password(salt):
+            return f"AuthenticationMD5Password {salt!r}"
+        case AuthenticationSASL(mechanisms):
+            return f"AuthenticationSASL {' '.join(mechanisms)}"
+        case AuthenticationSASLContinue(data) | AuthenticationSASLFinal(data):
+            return f"{type(message).__name__} {data!r}"
         case ParameterStatus(name, value):
             return f"ParameterStatus {name}={value}"
         case BackendKeyData(pid, secret):

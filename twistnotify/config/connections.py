@@ -50,7 +50,7 @@ def read_lines(section: Section, keywords: tuple[Keyword, ...], findings: Findin
 
 def _read_line(entry: Entry, keywords: tuple[Keyword, ...], findings: Findings) -> Line:
     pairs, fault = split_keywords(entry.value)
-    words, complaints = _checked(pairs, {keyword.name: keyword for keyword in keywords})
+    words, complaints = checked(pairs, keywords)
     if fault:
         complaints.append(fault)
     if not NAME.fullmatch(entry.key):
@@ -60,8 +60,9 @@ def _read_line(entry: Entry, keywords: tuple[Keyword, ...], findings: Findings) 
     return Line(entry, words, complete=not complaints)
 
 
-def _checked(pairs: Pairs, known: dict[str, Keyword]) -> tuple[dict[str, str], list[str]]:
+def checked(pairs: Pairs, keywords: tuple[Keyword, ...]) -> tuple[dict[str, str], list[str]]:
     """Return the known keywords and what is wrong with any; a value is never shown."""
+    known = {keyword.name: keyword for keyword in keywords}
     words: dict[str, str] = {}
     complaints: list[str] = []
     behind_password = False

@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 from .connections import Line, Lines
 from .lines import Section
-from .model import Config, DatabaseConfig, Settings, ShardConfig
+from .model import ChannelConfig, Config, DatabaseConfig, Settings, ShardConfig
 from .options import RESERVED_DATABASES
 from .problems import NAME, Findings, suggestion
 from .relay import relay_complaints, relay_of
+from .upstream_tls import with_tls
 
 _NOT_WITH_EMBEDDED = ("host", "hostaddr", "port", "shards")
 
@@ -48,16 +49,21 @@ def _shard_complaints(databases: Lines, shards: Lines) -> dict[str, str]:
     )
 
 
-def build(settings: Settings, databases: Lines, shards: Lines) -> Config:
+def build(settings: Settings, databases: Lines, shards: Lines, channels: tuple[ChannelConfig, ...]) -> Config:
     """Make the configuration of lines that have no problems."""
-    named = {name: ShardConfig(name, tuple(line.conninfo.items()), None) for name, line in shards.items()}
-    named |= {name: _own_shard(name, line) for name, line in databases.items() if not line.shards}
+    named = {name: _shard(name, line, settings) for name, line in shards.items()}
+    named |= {name: _own_shard(name, line, settings) for name, line in databases.items() if not line.shards}
     configured = {name: _database(name, line, named, settings) for name, line in databases.items()}
-    return Config(settings, MappingProxyType(configured), MappingProxyType(named))
+    return Config(settings, MappingProxyType(configured), MappingProxyType(named), channels)
 
 
-def _own_shard(name: str, line: Line) -> ShardConfig:
-    return ShardConfig(name, line.database_conninfo, line.words.get("embedded"))
+def _shard(name: str, line: Line, settings: Settings) -> ShardConfig:
+    return ShardConfig(name, with_tls(tuple(line.conninfo.items()), settings), None)
+
+
+def _own_shard(name: str, line: Line, settings: Settings) -> ShardConfig:
+    embedded, conninfo = line.words.get("embedded"), line.database_conninfo
+    return ShardConfig(name, conninfo if embedded else with_tls(conninfo, settings), embedded)
 
 
 def _database(name: str, line: Line, shards: dict[str, ShardConfig], settings: Settings) -> DatabaseConfig:
@@ -67,5 +73,5 @@ def _database(name: str, line: Line, shards: dict[str, ShardConfig], settings: S
         shards=own,
         listen_ack=line.words.get("listen_ack", settings.listen_ack),
         notify_ack=line.words.get("notify_ack", settings.notify_ack),
-        relay=relay_of(line, own),
+        relay=relay_of(line, own, settings),
     )

@@ -6,9 +6,10 @@ may be shown in front of it.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from .problems import NAME
 
@@ -17,7 +18,14 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 _DURATION = re.compile(r"([0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})\s*(ms|s)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,12})\s*(B|kB|MB|GB)?", re.IGNORECASE)
 _UNITS = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
+_OCTAL = re.compile(r"[0-7]{1,4}")
 _TRUE, _FALSE = ("1", "on", "yes", "true"), ("0", "off", "no", "false")
+
+# Oldest first, in PgBouncer's spelling.
+TLS_VERSIONS = ("tlsv1.0", "tlsv1.1", "tlsv1.2", "tlsv1.3")
+_TLS_SETS = {"all": TLS_VERSIONS, "legacy": TLS_VERSIONS, "secure": TLS_VERSIONS[2:]}
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Kind(Protocol):
@@ -124,17 +132,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Take any text but the empty one."""
+    """Take any text, the empty one only if it is `optional`; `what` is the word for it."""
+
+    what: str = "text"
+    optional: bool = False
 
     def parse(self, text: str) -> str:
         """Return the text as it is."""
-        if not text:
+        if not text and not self.optional:
             raise ValueError("is empty")
         return text
 
     def describe(self) -> str:
         """Return the word for it."""
-        return "text"
+        return f"{self.what}, or empty" if self.optional else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,75 @@ class Boolean:
     def describe(self) -> str:
         """Return the word for it."""
         return "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """Take the permissions of a file, in octal digits as chmod has them."""
+
+    def parse(self, text: str) -> int:
+        """Return the bits."""
+        if not _OCTAL.fullmatch(text):
+            raise ValueError('is not an octal mode (such as "0770")')
+        if int(text, 8) > 0o777:
+            raise ValueError("is not between 0 and 0777")
+        return int(text, 8)
+
+    def describe(self) -> str:
+        """Return the range."""
+        return "octal, 0 to 0777"
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """Take networks and addresses, IPv4 and IPv6, with commas between them; nothing is none of them."""
+
+    def parse(self, text: str) -> tuple[Network, ...]:
+        """Return the networks; an address is a network of its own."""
+        try:
+            return tuple(ipaddress.ip_network(network.strip()) for network in text.split(",")) if text else ()
+        except ValueError:
+            # Also for bits behind the prefix, which leave open what was meant.
+            raise ValueError('is not a list of networks (such as "10.0.0.0/8, ::1")') from None
+
+    def describe(self) -> str:
+        """Return what is listed."""
+        return "networks or addresses, with commas"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsVersions:
+    """Take versions of TLS with commas between them, or PgBouncer's words for several."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """Return the versions, the oldest first; there is none missing between two of them."""
+        words = _TLS_SETS.get(text) or tuple(word.strip() for word in text.split(","))
+        if not set(words) <= set(TLS_VERSIONS):
+            raise ValueError(f"is not all, secure, legacy or a list of {', '.join(TLS_VERSIONS)}")
+        places = sorted({TLS_VERSIONS.index(word) for word in words})
+        if places[-1] - places[0] >= len(places):
+            # OpenSSL and libpq only know a lowest and a highest version.
+            raise ValueError("leaves out a version between two others")
+        return tuple(TLS_VERSIONS[place] for place in places)
+
+    def describe(self) -> str:
+        """Return the words."""
+        return f"all, secure, legacy, or some of {', '.join(TLS_VERSIONS)}, with commas"
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphers:
+    """Take ciphers in OpenSSL's notation, or PgBouncer's words for several."""
+
+    def parse(self, text: str) -> str:
+        """Return OpenSSL's notation, or `default`."""
+        if not text:
+            raise ValueError("is empty")
+        return {"secure": "default", "fast": "default", "normal": "default", "all": "ALL"}.get(text, text)
+
+    def describe(self) -> str:
+        """Return what is taken."""
+        return "default, all, or OpenSSL's notation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +261,28 @@ class Names:
     def describe(self) -> str:
         """Return what is listed."""
         return "names, with commas"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Take users and groups (`@name`) with commas between them; `*` is everyone, nothing is nobody."""
+
+    def parse(self, text: str) -> tuple[str, ...] | None:
+        """Return the users and groups as they are written; None is everyone."""
+        if text == "*":
+            return None
+        members = tuple(member.strip() for member in text.split(",")) if text else ()
+        if not all(members):
+            raise ValueError("is not a list of users and groups with commas between them")
+        if "*" in members:
+            raise ValueError("has others beside *, which is everyone")
+        if not all(NAME.fullmatch(member[1:]) for member in members if member.startswith("@")):
+            raise ValueError("has an @ without the name of a group behind it")
+        return members
+
+    def describe(self) -> str:
+        """Return what is listed."""
+        return "users and @groups, with commas; * is everyone"
 
 
 def in_units(size: int) -> str:

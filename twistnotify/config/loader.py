@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from .checks import check_lookup, check_settings
 from .connections import read_lines
 from .databases import build, check_lines
 from .lines import Entry, Section, read_sections
 from .model import Config, Settings
 from .options import DATABASE_KEYWORDS, OPTIONS, SHARD_KEYWORDS, Option
 from .problems import ConfigurationError, Findings, Problem, quoted, suggestion
+from .rights import read_channels, read_groups
 
 __all__ = ["ConfigurationError", "Problem", "load"]
 
-_SECTIONS = ("twistnotify", "databases", "shards")
-_PAUSES = ("server_login_retry", "server_login_retry_max")
+_SECTIONS = ("twistnotify", "databases", "shards", "channels", "groups")
 _OPTIONS: dict[str, Option] = {option.name: option for option in OPTIONS}
 
 
@@ -29,8 +30,10 @@ def load(text: str, path: str) -> Config:
     databases = read_lines(sections["databases"], DATABASE_KEYWORDS, findings)
     shards = read_lines(sections["shards"], SHARD_KEYWORDS, findings)
     check_lines(sections["databases"], databases, shards, findings)
+    check_lookup(sections["twistnotify"], settings, databases, findings)
+    channels = read_channels(sections["channels"], read_groups(sections["groups"], findings), findings)
     findings.raise_if_any()
-    return build(settings, databases, shards)
+    return build(settings, databases, shards, channels)
 
 
 def _read_settings(section: Section, findings: Findings) -> Settings:
@@ -42,8 +45,7 @@ def _read_settings(section: Section, findings: Findings) -> Settings:
         except ValueError as error:
             findings.add(entry.line, entry.section, entry.key, str(error))
     settings = Settings(**values)
-    if settings.server_login_retry > settings.server_login_retry_max:
-        _blame_pauses(section, values, findings)
+    check_settings(section, settings, values, findings)
     return settings
 
 
@@ -55,11 +57,3 @@ def _parse(entry: Entry) -> object:
         return option.kind.parse(entry.value)
     except ValueError as error:
         raise ValueError(f"{quoted(entry.value)} {error}") from None
-
-
-def _blame_pauses(section: Section, values: dict[str, Any], findings: Findings) -> None:
-    """Note that the two pauses contradict each other, unless one of them is wrong by itself."""
-    entries = [section.entries[name] for name in _PAUSES if name in section.entries]
-    if all(entry.key in values for entry in entries):
-        last = entries[-1]
-        findings.add(last.line, last.section, last.key, "server_login_retry_max is below server_login_retry")

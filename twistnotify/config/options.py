@@ -8,7 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .kinds import Boolean, Choice, Duration, Integer, Kind, Names, Ports, Size, Text
+from .kinds import (
+    Boolean,
+    Choice,
+    Ciphers,
+    Duration,
+    Integer,
+    Kind,
+    Mode,
+    Names,
+    Networks,
+    People,
+    Ports,
+    Size,
+    Text,
+    TlsVersions,
+)
 
 _KB, _MB, _GB = 1024, 1024**2, 1024**3
 _DAY = 86400.0
@@ -17,22 +32,24 @@ _MS = 0.001
 # Names that the console needs, PgBouncer's too, so that its tools can connect.
 RESERVED_DATABASES = ("twistnotify", "pgbouncer")
 
-_AUTH_TYPES_TO_COME = ("scram-sha-256", "md5", "plain", "cert", "peer", "hba", "any", "pam", "ldap")
-_ONLY_TRUST = (
-    "is not there yet: only trust exists so far, and the server therefore must stay on loopback or behind "
-    "something that authenticates"
-)
+_AUTH_TYPES = ("trust", "plain", "md5", "scram-sha-256", "cert", "peer", "hba")
+_NO_AUTH_TYPES = ("any", "pam", "ldap")
+_WHY_NOT = "is not there: any does not care who the client is, and pam and ldap need its password in the clear"
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_PATH = Text("path", optional=True)
+_USERS = "SELECT usename, passwd FROM pg_catalog.pg_shadow WHERE usename = $1"
+_STILL_VALID = "(valuntil IS NULL OR valuntil > pg_catalog.now())"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """Describe a setting: `default` is as in the file; `shipped` ones are written out in `etc/config.ini`."""
+    """Describe a setting: `default` is as in the file; `shipped` is what `etc/config.ini` says, if it says anything."""
 
     name: str
     kind: Kind
     default: str
     doc: str
-    shipped: bool = False
+    shipped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +64,30 @@ class Keyword:
 # fmt: off
 OPTIONS: tuple[Option, ...] = (
     Option("listen_addr", Text(), "127.0.0.1",
-        "Address that clients connect to; 0.0.0.0 or :: is every address of the machine.", shipped=True),
+        "Address that clients connect to; 0.0.0.0 or :: is every address of the machine.",
+        shipped="127.0.0.1"),
     Option("listen_port", Integer(0, 65535), "6433",
         "TCP port that clients connect to; 0 lets the system choose one. Not 6432, which a PgBouncer on the "
-        "same machine has.", shipped=True),
+        "same machine has.", shipped="6433"),
     Option("listen_backlog", Integer(1, 65535), "1024",
         "Connections that the kernel holds until they are accepted. Thousands of clients reconnect at once "
         "when a network comes back."),
+    Option("unix_socket_dir", _PATH, "",
+        "Folder of the Unix socket that clients connect to, named .s.PGSQL. and listen_port; empty is no such socket."),
+    Option("unix_socket_mode", Mode(), "0777",
+        "Permissions of that socket: who of this machine can connect."),
+    Option("proxy_protocol", Boolean(), "0",
+        "Whether connections from proxy_protocol_from begin with a PROXY header, version 1 or 2, that says where the "
+        "client really is."),
+    Option("proxy_protocol_from", Networks(), "",
+        "Where the proxies are that may say so; needed with proxy_protocol, since whoever is in it can claim any "
+        "address."),
     Option("max_client_conn", Integer(1, 1_000_000), "10000",
         "Clients that may be connected at a time. The limit of open files has to hold this many and "
         "fd_reserve."),
+    Option("max_login_conn", Integer(1, 1_000_000), "500",
+        "Connections that may be not logged in yet. One more takes the place of the one that has been silent for "
+        "longest, if that is over a second; otherwise it is refused (53300)."),
     Option("fd_reserve", Integer(1, 65536), "64",
         "Open files kept from clients, so that a lost LISTEN connection can be made again when all of "
         "max_client_conn are in use."),
@@ -66,9 +97,82 @@ OPTIONS: tuple[Option, ...] = (
     Option("client_login_timeout", Duration(_MS, _DAY), "15",
         "Time a client has from connecting to being logged in, waiting for a shard that was never up "
         "included."),
-    Option("auth_type", Choice(("trust",), _AUTH_TYPES_TO_COME, _ONLY_TRUST), "trust",
-        "How clients prove who they are. Only trust exists so far, which believes everyone: the server must "
-        "stay on loopback or behind something that authenticates.", shipped=True),
+    Option("auth_type", Choice(_AUTH_TYPES, _NO_AUTH_TYPES, _WHY_NOT), "scram-sha-256",
+        "How clients prove who they are. scram-sha-256: by a password that nobody on the way can use. md5: by an MD5 "
+        "digest, from which it can be guessed, for old clients; users with a SCRAM secret still use SCRAM. plain: by "
+        "the password as it is, under TLS only. cert: by a TLS certificate whose common name is the user. peer: by "
+        "the user of the system, on the Unix socket only. trust: not at all, everyone is believed. hba: as "
+        "auth_hba_file says for each connection.", shipped="trust"),
+    Option("auth_trust_ack", Boolean(), "0",
+        "Whether trust is meant even where listen_addr is not loopback: whoever can reach the port is then any user "
+        "that he says he is."),
+    Option("auth_file", _PATH, "",
+        "File with the users and their passwords or secrets, in PgBouncer's format. It must not be readable for "
+        "everybody."),
+    Option("auth_hba_file", _PATH, "",
+        "File with the rules of hba, in the format of pg_hba.conf as far as PgBouncer reads it."),
+    Option("auth_user", Text(optional=True), "",
+        "User as whom the database is asked, with auth_query, for users that auth_file does not have. It has to be "
+        "allowed to read the secrets of all. Its own password, if it needs one, is in auth_file as it is."),
+    Option("auth_query", Text(), f"{_USERS} AND {_STILL_VALID}",
+        "Statement that finds a user and his secret; $1 is the name. The default finds nobody whose password has "
+        "expired."),
+    Option("auth_dbname", Text(optional=True), "",
+        "Database of [databases] that is asked; empty asks the one that the client wants."),
+    Option("auth_query_cache_ttl", Duration(0, _DAY), "30",
+        "Time for which a secret that was found is used again. After a change, the old password may work and the "
+        "new one fail for so long. 0 asks at every log-in."),
+    Option("auth_query_negative_ttl", Duration(0, _DAY), "5",
+        "Time for which a user that was not found is not looked for again."),
+    Option("auth_fail_limit", Integer(0, 1_000_000), "10",
+        "Log-ins of one user from one address that may fail within auth_fail_window; then this user is refused from "
+        "there for auth_fail_block. 0 is no limit."),
+    Option("auth_fail_window", Duration(_MS, _DAY), "150",
+        "Time for which a failed log-in counts."),
+    Option("auth_fail_block", Duration(_MS, _DAY), "120",
+        "Time for which a user is refused from an address after too many failures, with the right password too."),
+    # 600,000 is what OWASP advises for PBKDF2-HMAC-SHA-256; every client has to do as many at each log-in.
+    Option("scram_iterations", Integer(1, 600_000), "4096",
+        "Iterations of SCRAM for users whose password auth_file has as it is, and for users that do not exist, "
+        "as long as no real secret shows how many are usual."),
+    Option("client_tls_sslmode", Choice(_SSL_MODES), "disable",
+        "TLS with clients. disable: none. allow and prefer: as the client wants. require: clients without it are "
+        "refused. verify-ca and verify-full, which are the same here: the client also needs a certificate of "
+        "client_tls_ca_file. Any but disable needs a key and a certificate."),
+    Option("client_tls_key_file", _PATH, "",
+        "File with the server's private key (PEM), without a passphrase. It must not be readable for everybody."),
+    Option("client_tls_cert_file", _PATH, "",
+        "File with the server's certificate (PEM), and with those between it and the root behind it."),
+    Option("client_tls_ca_file", _PATH, "",
+        "File with the root certificates (PEM) that certificates of clients are checked against."),
+    Option("client_tls_protocols", TlsVersions(), "secure",
+        "Versions of TLS. secure is 1.2 and 1.3. all and legacy begin with 1.0, but OpenSSL of today speaks 1.0 and "
+        "1.1 only if the ciphers have @SECLEVEL=0 in them; both are broken."),
+    Option("client_tls_ciphers", Ciphers(), "default",
+        "Ciphers up to TLS 1.2; default leaves out the weak ones, all does not."),
+    Option("client_tls13_ciphers", Text(), "default",
+        "Ciphers of TLS 1.3, with colons between them; default is OpenSSL's choice."),
+    Option("server_tls_sslmode", Choice(_SSL_MODES), "prefer",
+        "sslmode of lines of [databases] and [shards] that do not have their own; none of the server_tls_ settings is "
+        "for lines with embedded=. Only verify-full knows that it speaks with the right server; allow and prefer do "
+        "not even insist on TLS."),
+    Option("server_tls_key_file", _PATH, "",
+        "sslkey of lines with neither sslkey nor sslcert."),
+    Option("server_tls_cert_file", _PATH, "",
+        "sslcert of lines with neither sslkey nor sslcert."),
+    Option("server_tls_ca_file", _PATH, "",
+        "sslrootcert of lines without one; system is the roots that the system trusts, which needs verify-full."),
+    Option("server_tls_protocols", TlsVersions(), "secure",
+        "Versions of TLS, as in client_tls_protocols, of lines with neither ssl_min_protocol_version nor "
+        "ssl_max_protocol_version."),
+    Option("server_tls_ciphers", Ciphers(), "default",
+        "Ciphers of the relay up to TLS 1.2; default is Twisted's choice. LISTEN connections have libpq's "
+        "choice always."),
+    Option("server_tls13_ciphers", Text(), "default",
+        "Ciphers of the relay for TLS 1.3, with colons between them; default is Twisted's choice."),
+    Option("acl_default", Choice(("allow", "deny")), "allow",
+        "Whether LISTEN and NOTIFY are allowed on channels that no line of [channels] matches. PostgreSQL itself "
+        "allows every channel to everyone."),
     # A NOTIFY with the largest payload (7999 bytes) has to fit, every one of its bytes a doubled quote.
     Option("max_listen_query_size", Size(16 * _KB, _GB), "1 MB",
         "Largest message of a client that is examined for LISTEN, UNLISTEN and NOTIFY. A larger one is relayed "
@@ -137,9 +241,9 @@ OPTIONS: tuple[Option, ...] = (
         "which takes megabytes for a client that does not read."),
 )
 
+_TLS_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _STANDBYS = ("read-only", "standby", "prefer-standby")
 _THREE_MODES = ("disable", "prefer", "require")
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 # Meanings: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 LIBPQ_KEYWORDS: tuple[Keyword, ...] = (
@@ -155,6 +259,8 @@ LIBPQ_KEYWORDS: tuple[Keyword, ...] = (
     Keyword("sslcert", Text(), "File with the certificate that is shown to the server."),
     Keyword("sslkey", Text(), "File with the key of that certificate."),
     Keyword("sslcrl", Text(), "File with the certificates that are revoked."),
+    Keyword("ssl_min_protocol_version", Choice(_TLS_VERSIONS), "Lowest version of TLS."),
+    Keyword("ssl_max_protocol_version", Choice(_TLS_VERSIONS), "Highest version of TLS."),
     Keyword("target_session_attrs",
         Choice(("any", "read-write", "primary"), _STANDBYS, "names a standby, where LISTEN does not work"),
         "Which server of a list is taken: the primary, if LISTEN is to work."),
@@ -186,6 +292,11 @@ OWN_KEYWORDS: tuple[Keyword, ...] = (
     Keyword("embedded", Text(),
         "Folder of a private PostgreSQL that is started and stopped with the server. Excludes host, "
         "hostaddr, port and shards."),
+)
+
+CHANNEL_KEYWORDS: tuple[Keyword, ...] = (
+    Keyword("listen", People(), "Who may LISTEN; nobody, if it is not there."),
+    Keyword("notify", People(), "Who may NOTIFY; nobody, if it is not there."),
 )
 
 # libpq has them too, but they are not the file's to say.

@@ -21,7 +21,10 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Say what is wrong in one place of a file; `str()` gives the line for the log."""
+    """Say what is wrong in one place of a file; `str()` gives the line for the log.
+
+    `line` is 0 where it is not known.
+    """
 
     file: str
     line: int
@@ -32,7 +35,8 @@ class Problem:
     def __str__(self) -> str:
         section = f" [{self.section}]" if self.section else ""
         key = f" {self.key}:" if self.key else ":" if section else ""
-        return f"{self.file}:{self.line}:{section}{key} {self.message}"
+        line = f":{self.line}" if self.line else ""
+        return f"{self.file}{line}:{section}{key} {self.message}"
 
 
 class ConfigurationError(Exception):

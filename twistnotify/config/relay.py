@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from .connections import Line
 from .kinds import Boolean
-from .model import RelayConfig, ShardConfig
+from .model import RelayConfig, Settings, ShardConfig
 from .options import RELAY_IDLE_TIMEOUT
 from .problems import suggestion
+from .upstream_tls import with_tls
 
 _PLACES = ("host", "hostaddr", "embedded")
 _DETAILS = ("relay_shard", "relay_idle_timeout")
@@ -28,15 +30,30 @@ def relay_complaints(line: Line) -> list[str]:
     return _stranger(line)
 
 
-def relay_of(line: Line, shards: Sequence[ShardConfig]) -> RelayConfig | None:
+def has_relay(line: Line) -> bool:
+    """Tell whether a line that is right by itself has other SQL relayed."""
+    return _is_on(line) and _has_place(line)
+
+
+def relay_of(line: Line, shards: Sequence[ShardConfig], settings: Settings) -> RelayConfig | None:
     """Make the relay of a database that has these shards; None if it has no relay."""
-    if not _is_on(line) or not _has_place(line):
+    if not has_relay(line):
         return None
-    return RelayConfig(
+    relay = RelayConfig(
         conninfo=line.database_conninfo,
         embedded=line.words.get("embedded"),
         shard=_shard_behind(line, shards),
         idle_timeout=RELAY_IDLE_TIMEOUT.parse(line.words.get("relay_idle_timeout", "0")),
+    )
+    return relay if relay.embedded else _with_tls(relay, settings)
+
+
+def _with_tls(relay: RelayConfig, settings: Settings) -> RelayConfig:
+    return replace(
+        relay,
+        conninfo=with_tls(relay.conninfo, settings),
+        ciphers=settings.server_tls_ciphers,
+        tls13_ciphers=settings.server_tls13_ciphers,
     )
 
 

@@ -37,6 +37,18 @@ postgres = embedded=var/postgres dbname=postgres user=postgres
 [shards]
 ;app0 = host=10.0.0.1 dbname=app user=tn_listen
 ;app1 = host=10.0.0.2,10.0.0.3 dbname=app user=tn_listen target_session_attrs=read-write
+
+;; Who may LISTEN and NOTIFY on which channels: a name, or how names begin and *. The first line
+;; that matches decides; a word that is not there is nobody, and acl_default is for the rest. Other
+;; ways to notify, such as triggers, are not looked at.
+[channels]
+;orders.new = listen=app,@staff notify=app
+;orders.* = listen=@staff
+;* = listen=* notify=*
+
+;; Users that [channels] names together.
+[groups]
+;staff = alice,bob
 """
 
 
@@ -46,6 +58,9 @@ def render_default() -> str:
 
 
 def _setting(option: Option) -> str:
-    prose = textwrap.wrap(f"{option.doc} ({option.kind.describe()})", _WIDTH - len(";; "), break_on_hyphens=False)
-    setting = f"{'' if option.shipped else ';'}{option.name} = {option.default}"
-    return "\n".join([*(f";; {line}" for line in prose), setting]) + "\n"
+    default = "" if option.shipped in (None, option.default) else f"; default {option.default}"
+    prose = textwrap.wrap(
+        f"{option.doc} ({option.kind.describe()}{default})", _WIDTH - len(";; "), break_on_hyphens=False
+    )
+    setting = f";{option.name} = {option.default}" if option.shipped is None else f"{option.name} = {option.shipped}"
+    return "\n".join([*(f";; {line}" for line in prose), setting.rstrip()]) + "\n"

@@ -135,7 +135,8 @@ class Attachment:
             client, upstream = self._client, self.upstream
             timeout = client.factory.settings.server_connect_timeout
             self._cancels += 1
-            sending = send_cancel(client.factory.clock, upstream.place, upstream.pid, upstream.secret, timeout)
+            key = (upstream.place, upstream.pid, upstream.secret)
+            sending = send_cancel(client.factory.clock, *key, timeout, upstream.tls)
             sending.addCallback(self._canceled)
 
     def _canceled(self, _: None) -> None:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
+from twistnotify.auth.rights import UserRights
 from twistnotify.pubsub.outbox import Outbox
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.server.database import Database
 from twistnotify.session.actions import Effect
+from twistnotify.session.execution import check_right_to_listen
 from twistnotify.session.failure import SqlError, error
 from twistnotify.shard.commands import Unit
 from twistnotify.shard.room import Place, WaitingRoom
@@ -28,12 +31,14 @@ CANCELED = ErrorFields("ERROR", "57014", "canceling statement due to user reques
 class Committer:
     """A client, as far as its commits are concerned.
 
-    `place` is where it waits for room in a queue, if it does.
+    `rights` are those of its user, None where it may use all channels; `place` is where it waits for room in a queue,
+    if it does.
     """
 
     outbox: Outbox
     database: Database
     pid: int
+    rights: UserRights | None = None
     place: tuple[WaitingRoom, Place] | None = None
 
     def commit(self, effects: tuple[Effect, ...], listen_ack: str, notify_ack: str) -> Deferred[None] | None:
@@ -42,6 +47,8 @@ class Committer:
         Raises `SqlError`, or fails with it, where nothing has happened. Notifications still have to be sent
         (`ShardService.send`) where None is returned.
         """
+        if self.rights is not None:
+            self._check_rights(effects)
         if len(effects) == 1:
             effect = effects[0]
             if isinstance(effect, Notify) and notify_ack == "immediate":
@@ -66,9 +73,19 @@ class Committer:
         added = []
         for channel in channels:
             shard = self.database.shard_of(channel)
+            if not self._may_listen(channel):
+                continue
             if channel not in shard.channels_of(self.outbox) and shard.has_room_for((channel,)):
                 added += self._listen({channel: True})
         return added
+
+    def _may_listen(self, channel: str) -> bool:
+        return self.rights is None or channel == GAP_CHANNEL or self.rights.may_listen(channel)
+
+    def _check_rights(self, effects: Iterable[Effect]) -> None:
+        """Raise 42501 for a LISTEN that was allowed when it came, and is not any more."""
+        for channel in _listened(effects):
+            check_right_to_listen(self.rights, channel)
 
     def withdraw(self, channels: Sequence[str]) -> None:
         """End registrations that no commit has followed."""

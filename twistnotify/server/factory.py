@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from random import Random
 
 from twisted.internet.defer import Deferred
@@ -12,13 +12,18 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from typing_extensions import override
 
+from twistnotify.auth.rights import UserRights
+from twistnotify.auth.throttle import Throttle
 from twistnotify.config.model import Settings
 from twistnotify.metrics.counters import ClientCounters
+from twistnotify.server.arrival import Arrival
+from twistnotify.server.authentication import Authenticator
 from twistnotify.server.database import Database
 from twistnotify.server.flush import FlushList
 from twistnotify.server.hangup import HangupWatch
 from twistnotify.server.idle import IdleWatch
 from twistnotify.server.protocol import ClientProtocol
+from twistnotify.server.refusals import Refusals
 from twistnotify.session.actions import Admit
 from twistnotify.session.failure import fatal
 from twistnotify.session.session import Limits
@@ -29,13 +34,22 @@ FIRST_PID = 2**22 + 1
 """Above the PIDs that Linux gives to processes, so that no client's is a real backend's."""
 LAST_PID = 2**31 - 1
 """PIDs are signed 32-bit numbers to many drivers."""
+MAX_WRONG_KEYS = 100
+"""Requests to cancel with a wrong key that one address may send within `WRONG_KEYS_WINDOW`. Honest ones come from
+clients whose session has just ended; a key of 4 bytes, which most clients have, is guessed in 2**31 tries or so."""
+WRONG_KEYS_WINDOW = 60.0
+"""Seconds; for as long, too, requests of that address are not looked at."""
+NOBODYS_KEY = bytes(32)
+PATIENCE = 1.0
+"""Seconds after which a client that is waited for makes room for others, if there are too many."""
+TOO_MANY_LOGINS = ErrorFields("FATAL", "53300", "sorry, too many clients are logging in", hint="See max_login_conn.")
 TERMINATED = ErrorFields("FATAL", "57P01", "terminating connection due to administrator command")
 
 
 class ClientFactory(Factory):
     """Make the protocols, and keep what they share.
 
-    `random_bytes(n)` gives the secrets; `random` the first PID.
+    `random_bytes(n)` gives the secrets; `random` the first PID. `authenticator` may be replaced (`use`).
     """
 
     noisy = False
@@ -49,8 +63,10 @@ class ClientFactory(Factory):
         flush_list: FlushList,
         random: Random,
         random_bytes: Callable[[int], bytes],
+        authenticator: Authenticator,
     ) -> None:
         self.clock = clock
+        self.authenticator = authenticator
         self.settings = settings
         self.limits = Limits(settings.max_listen_query_size, settings.max_channels_per_client, settings.max_packet_size)
         self.flush_list = flush_list
@@ -65,7 +81,12 @@ class ClientFactory(Factory):
             database.clients = self.clients
         self._random_bytes = random_bytes
         self._next_pid = random.randint(FIRST_PID, LAST_PID)
+        self.refusals = Refusals(clock, *_limits(settings))
+        self._cancels = Throttle(MAX_WRONG_KEYS, WRONG_KEYS_WINDOW, WRONG_KEYS_WINDOW)
+        self._proxies = settings.proxy_protocol_from if settings.proxy_protocol else ()
         self._logging_in: dict[ClientProtocol, float] = {}
+        self._speechless: dict[ClientProtocol, float] = {}
+        """Clients that are waited for, and since when, in the order of that."""
         self._login_due = Timer(clock, self._expire_logins)
         self.hangups = HangupWatch(clock)
         self.idle_watch = IdleWatch(clock)
@@ -84,15 +105,62 @@ class ClientFactory(Factory):
     def stopFactory(self) -> None:
         """Stop the timers."""
         self._login_due.stop()
+        self.refusals.stop()
         self.hangups.stop()
         self.idle_watch.stop()
 
-    def connected(self, client: ClientProtocol) -> None:
-        """Give a new client its time to log in."""
+    def connected(self, client: ClientProtocol) -> Arrival:
+        """Give a new client its time to log in; it is refused at once where too many are at it."""
+        now = self.clock.seconds()
         self.connections[client] = None
-        self._logging_in[client] = self.clock.seconds() + self.settings.client_login_timeout
-        if not self._login_due.running:
-            self._login_due.start(self.settings.client_login_timeout)
+        if len(self._speechless) < self.settings.max_login_conn or self._make_room(now):
+            self._logging_in[client] = now + self.settings.client_login_timeout
+            self._speechless[client] = now
+            if not self._login_due.running:
+                self._login_due.start(self.settings.client_login_timeout)
+        else:
+            client.terminate("login_room", TOO_MANY_LOGINS)
+        return Arrival(client, self.authenticator.security.tls, self._is_proxy(client))
+
+    def _make_room(self, now: float) -> bool:
+        """End the client that has said nothing for longest; False where nobody is that slow."""
+        self.counters.rejected += 1
+        slowest, since = next(iter(self._speechless.items()))
+        if now - since < PATIENCE:
+            return False
+        self._forget_log_in(slowest)
+        slowest.make_room()
+        return True
+
+    def _is_proxy(self, client: ClientProtocol) -> bool:
+        address = client.address
+        return address is not None and any(address in network for network in self._proxies)
+
+    def has_spoken(self, client: ClientProtocol) -> None:
+        """Note that it is not a client that logs in who is waited for; what it waits for is ours to bring."""
+        self._speechless.pop(client, None)
+
+    def is_asked(self, client: ClientProtocol) -> None:
+        """Note that a client that logs in is waited for."""
+        self._speechless[client] = self.clock.seconds()
+
+    def _forget_log_in(self, client: ClientProtocol) -> None:
+        self._logging_in.pop(client, None)
+        self._speechless.pop(client, None)
+
+    def use(self, authenticator: Authenticator, settings: Settings) -> None:
+        """Let clients in by other rules from now on; those that are in get the rights they have by these.
+
+        Failures are counted anew where `settings` has other limits for them.
+        """
+        self.authenticator = authenticator
+        self.refusals.limit(*_limits(settings))
+        for client in list(self.clients.values()):
+            client.take_rights(self.rights_of(client.user))
+
+    def rights_of(self, user: str) -> UserRights | None:
+        """Return a user's rights to channels; None where it may use all."""
+        return self.authenticator.security.rights.of(user)
 
     def admit(self, client: ClientProtocol, action: Admit) -> Database:
         """Return the database a client wants; raises FATAL 53300 or 3D000."""
@@ -106,7 +174,7 @@ class ClientFactory(Factory):
 
     def logged_in(self, client: ClientProtocol, key_length: int) -> tuple[int, bytes]:
         """Enter a client; return its PID and secret."""
-        self._logging_in.pop(client, None)
+        self._forget_log_in(client)
         pid = self._free_pid()
         self.clients[pid] = client
         self.counters.logins += 1
@@ -115,7 +183,7 @@ class ClientFactory(Factory):
     def disconnected(self, client: ClientProtocol, reason: str) -> None:
         """Forget a client."""
         self.connections.pop(client, None)
-        self._logging_in.pop(client, None)
+        self._forget_log_in(client)
         self.hangups.forget(client)
         if client.committer is not None:
             self.clients.pop(client.committer.pid, None)
@@ -123,11 +191,16 @@ class ClientFactory(Factory):
         if self._empty is not None and not self.connections:
             self._is_empty()
 
-    def cancel(self, pid: int, secret: bytes) -> None:
-        """Cancel what a client waits for; nothing happens where the key is wrong."""
+    def cancel(self, pid: int, secret: bytes, address: Hashable = None) -> None:
+        """Cancel what a client waits for; nothing happens where the key is wrong, or many were from this address."""
+        now = self.clock.seconds()
+        if self._cancels.is_blocked(address, now):
+            return
         client = self.clients.get(pid)
-        if client is not None and hmac.compare_digest(client.secret, secret):
+        if hmac.compare_digest(NOBODYS_KEY if client is None else client.secret, secret) and client is not None:
             client.cancel()
+        else:
+            self._cancels.note_failure(address, now)
 
     def signal(self, function: str, pid: int) -> None:
         """Do to a client what pg_cancel_backend() or pg_terminate_backend() does to a backend."""
@@ -174,5 +247,9 @@ class ClientFactory(Factory):
             if deadline > now:
                 self._login_due.start(deadline - now)
                 return
-            del self._logging_in[client]
+            self._forget_log_in(client)
             client.login_expired()
+
+
+def _limits(settings: Settings) -> tuple[int, float, float]:
+    return settings.auth_fail_limit, settings.auth_fail_window, settings.auth_fail_block

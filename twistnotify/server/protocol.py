@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.address import IPv4Address as IPv4Peer
+from twisted.internet.address import IPv6Address as IPv6Peer
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from typing_extensions import override
+from zope.interface import implementer
 
+from twistnotify.auth.demands import Demand, NoProof
+from twistnotify.auth.rights import UserRights
 from twistnotify.relay.upstream import Upstream, UpstreamRefused
+from twistnotify.server.arrival import Arrival, unmapped
 from twistnotify.server.attachment import Attachment
 from twistnotify.server.commit import CANCELED, Committer
 from twistnotify.server.fencing import FenceWait, pending
@@ -24,11 +31,15 @@ from twistnotify.session.actions import (
     Cancel,
     Close,
     Commit,
+    Derive,
     GiveUp,
+    Identify,
     Ready,
     Recode,
+    Refuse,
     Reserve,
     Signal,
+    StartTls,
 )
 from twistnotify.session.encodings import no_equivalent
 from twistnotify.session.failure import SqlError, fatal
@@ -38,6 +49,7 @@ from twistnotify.session.session import Session
 from twistnotify.shard.service import ShardService
 from twistnotify.wire.errors import ErrorFields, ErrorResponse, NoticeResponse
 from twistnotify.wire.transcode import transcoded
+from twistnotify.wire.violations import ProtocolViolation
 
 if TYPE_CHECKING:
     from twistnotify.server.factory import ClientFactory
@@ -50,8 +62,10 @@ TOO_SLOW = ErrorFields(
 )
 LAST_WORDS = 5.0
 """Seconds that a client has to read why it is ended."""
+REVOKED = 'permission for channel "{}" was revoked: the client does not listen to it any more'
 
 
+@implementer(IHandshakeListener)
 class ClientProtocol(OutboxProtocol):
     """Feed a session, carry out its actions, and write what comes of it."""
 
@@ -70,6 +84,8 @@ class ClientProtocol(OutboxProtocol):
         self._call_off: Callable[[], None] | None = None
         self._attaching: Deferred[Upstream] | None = None
         self._upstream: Upstream | None = None
+        self.address: IPv4Address | IPv6Address | None = None
+        self.arrival: Arrival | None = None
         self._waiting = False
         self._end_reason: str | None = None
         self._last_words: IDelayedCall | None = None
@@ -77,7 +93,10 @@ class ClientProtocol(OutboxProtocol):
     @override
     def connectionMade(self) -> None:
         """Expect a log-in before long."""
-        self.factory.connected(self)
+        peer = self.socket.getPeer()
+        if isinstance(peer, IPv4Peer | IPv6Peer):
+            self.address = unmapped(peer.host)
+        self.arrival = self.factory.connected(self)
 
     @override
     def dataReceived(self, data: bytes) -> None:
@@ -85,12 +104,36 @@ class ClientProtocol(OutboxProtocol):
         if self.attachment is not None:
             self.attachment.client_sent(data)
             return
+        if self.arrival is not None:
+            data = self._arrived(self.arrival, data)
         self.session.receive_data(data)
         if self._waiting:
             self.stall(True)
             self.factory.hangups.watch(self)
         else:
             self._advance()
+
+    def _arrived(self, arrival: Arrival, data: bytes) -> bytes:
+        """Return what of it is for the session; what is nobody's ends the connection without a word."""
+        try:
+            return arrival.received(data)
+        except ProtocolViolation:
+            self._abort("protocol")
+            return b""
+
+    def handshakeCompleted(self) -> None:  # noqa: N802
+        """Go on over TLS."""
+        arrival = self.arrival
+        if arrival is None or self._end_reason is not None:
+            return
+        if not arrival.handshake_completed():
+            # Without a word, as PostgreSQL does: it would be the word of a server for another protocol.
+            self._end_reason = "protocol"
+            self.socket.loseConnection()
+            return
+        self.secure()
+        if not arrival.is_direct:
+            self._answer(True)
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -161,16 +204,22 @@ class ClientProtocol(OutboxProtocol):
 
     def hung_up(self) -> None:
         """End a client that closed its side while it had to wait: nobody wants the answer."""
-        self._end_reason = self._end_reason or "client"
+        self._abort("client")
+
+    def _abort(self, reason: str) -> None:
+        self._end_reason = self._end_reason or reason
         self.socket.abortConnection()
+
+    def make_room(self) -> None:
+        """End a client that is slow to log in, for the sake of others: it would not read why."""
+        self._abort("login_room")
 
     def login_expired(self) -> None:
         """End a client that has not logged in in time."""
         if self._call_off is not None:
             self.terminate("login_timeout", fatal("57P03", "the database system is not available").fields)
         else:
-            self._end_reason = self._end_reason or "login_timeout"
-            self.socket.abortConnection()
+            self._abort("login_timeout")
 
     # Carrying out what the session asks for
 
@@ -210,24 +259,83 @@ class ClientProtocol(OutboxProtocol):
         if self.committer is not None:
             self.committer.database.send()
 
+    def _start_tls(self, _: StartTls) -> bool:
+        assert self.arrival is not None
+        self._hand_over()
+        if self.arrival.start_tls():
+            return False
+        self.session.answer_with(False)
+        return True
+
+    def _identify(self, action: Identify) -> bool:
+        assert self.arrival is not None
+        self.factory.has_spoken(self)
+        try:
+            demand = self.arrival.demand(action)
+        except SqlError as failure:
+            self.session.fail(failure.fields)
+            return True
+        if isinstance(demand, Deferred):
+            return self._await_answer(demand.addCallback(self._ask))
+        self.session.answer_with(self._ask(demand))
+        return True
+
+    def _ask(self, demand: Demand) -> Demand:
+        """Note whether the client is to say something now."""
+        if type(demand) is not NoProof:
+            self.factory.is_asked(self)
+        return demand
+
+    def _derive(self, action: Derive) -> bool:
+        assert self.arrival is not None
+        self.factory.has_spoken(self)
+        return self._await_answer(self.arrival.derive(action))
+
+    def _await_answer(self, answer: Deferred[Any]) -> bool:
+        """Wait for what the session is to be answered with, or failed with."""
+        self._wait = answer
+        answer.addCallbacks(self._answer, self._not_answered)
+        answer.addErrback(lambda failure: self.log.failure("a log-in failed", failure))
+        return self._wait is None
+
+    def _answer(self, answer: object) -> None:
+        self.session.answer_with(answer)
+        self._resume()
+
+    def _not_answered(self, failure: Failure) -> None:
+        if failure.check(CancelledError) is None:
+            error = failure.value
+            assert isinstance(error, SqlError), error
+            self._resume(error.fields)
+
+    def _refuse(self, action: Refuse) -> bool:
+        assert self.arrival is not None
+        self.arrival.refused(action)
+        return True
+
     def _admit(self, action: Admit) -> bool:
         try:
             database = self.factory.admit(self, action)
         except SqlError as failure:
             self.session.fail(failure.fields)
             return True
+        self.factory.has_spoken(self)
         parameters = database.parameters
         if parameters is None:
             self._call_off = database.when_known(lambda: self._known(action))
             return False
         pid, self.secret = self.factory.logged_in(self, action.key_length)
+        if self.arrival is not None:
+            self.arrival.let_in(action.user)
+            self.arrival = None
         session = self.session
         codec = session.encoding.codec
         self.outbox.encoding = None if codec == "utf-8" else codec
-        self.committer = Committer(self.outbox, database, pid)
+        rights = self.factory.rights_of(action.user)
+        self.committer = Committer(self.outbox, database, pid, rights)
         status = status_frames(parameters, session.startup_parameters, session.encoding, database.superuser)
         relay = database if database.relay is not None else None
-        session.admit(Admission(status, pid, self.secret, database.encoding, database.acknowledgements, relay))
+        session.admit(Admission(status, pid, self.secret, database.encoding, database.acknowledgements, relay, rights))
         return True
 
     def _known(self, action: Admit) -> None:
@@ -268,7 +376,8 @@ class ClientProtocol(OutboxProtocol):
         relay = self.committer.database.relay
         assert relay is not None
         session = self.session
-        self._attaching = opening = relay.open(session.user, session.startup_parameters, action.replays)
+        startup = session.startup_parameters
+        self._attaching = opening = relay.open(session.user, startup, action.replays, session.credentials)
         self._wait = opening
         opening.addCallbacks(self._attached, self._not_attached)
         opening.addErrback(lambda failure: self.log.failure("a client could not be attached", failure))
@@ -310,6 +419,17 @@ class ClientProtocol(OutboxProtocol):
     def _recode(self, _: Recode) -> bool:
         self.recode()
         return True
+
+    def take_rights(self, rights: UserRights | None) -> None:
+        """Have other rights from now on; what the client must not listen to any more it does not, and is told."""
+        if self.committer is None or self._end_reason is not None:
+            return
+        self.committer.rights = rights
+        lost = self.session.revoke(rights)
+        self.committer.withdraw(lost)
+        for channel in lost:
+            self.warn(ErrorFields("WARNING", "42501", REVOKED.format(channel)))
+        self.factory.flush_list.flush()
 
     # What an attachment asks of its client
 
@@ -409,7 +529,7 @@ class ClientProtocol(OutboxProtocol):
             shard.unreserve(channel)
 
     def _cancel(self, action: Cancel) -> bool:
-        self.factory.cancel(action.pid, action.secret)
+        self.factory.cancel(action.pid, action.secret, self.address)
         return True
 
     def _end(self, action: Close) -> bool:
@@ -420,7 +540,7 @@ class ClientProtocol(OutboxProtocol):
 
     def _close(self, reason: str) -> None:
         self._end_reason = reason
-        self.socket.loseConnection()
+        self.close_behind()
         self._last_words = self.factory.clock.callLater(LAST_WORDS, self.socket.abortConnection)
 
     def _leave(self) -> None:
@@ -443,6 +563,10 @@ class ClientProtocol(OutboxProtocol):
 
 
 _PERFORM: dict[type[Action], Callable[..., bool]] = {
+    StartTls: ClientProtocol._start_tls,
+    Identify: ClientProtocol._identify,
+    Derive: ClientProtocol._derive,
+    Refuse: ClientProtocol._refuse,
     Admit: ClientProtocol._admit,
     Commit: ClientProtocol._commit,
     Reserve: ClientProtocol._reserve,

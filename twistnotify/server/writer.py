@@ -5,15 +5,18 @@ it waits for; only what the kernel does not take goes to `transport.write`. From
 transport's pull producer: it is asked for more when the transport's own buffer is empty. Whatever is handed on ends
 at a frame boundary, so a FATAL error can always follow it.
 
+Over TLS nothing can go past the transport, which has to encrypt it: the outbox is written whole, once a round, and the
+protocol is the transport's push producer all along.
+
 A client that is written to faster than it reads is not read from either: it cannot ask for more replies.
 """
 
 from __future__ import annotations
 
+from typing import Any, cast
 from typing import Protocol as TypingProtocol
-from typing import cast
 
-from twisted.internet.interfaces import IPullProducer
+from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
@@ -41,8 +44,12 @@ class Socket(TypingProtocol):
 
     def fileno(self) -> int: ...
 
+    def getPeer(self) -> object: ...  # noqa: N802
 
-@implementer(IPullProducer)
+    def getHandle(self) -> Any: ...  # noqa: N802
+
+
+@implementer(IPushProducer)
 class OutboxProtocol(Protocol):
     """A protocol that writes through an outbox, and reads only while both sides keep up.
 
@@ -50,6 +57,9 @@ class OutboxProtocol(Protocol):
     """
 
     limit: int
+    _secured = False
+    """Whether TLS is between the outbox and the socket."""
+    _closing = False
 
     def __init__(self, dirty_list: DirtyList) -> None:
         self.outbox = Outbox(self, dirty_list)
@@ -67,6 +77,9 @@ class OutboxProtocol(Protocol):
         """Write what is ready, as far as the socket takes it."""
         outbox = self.outbox
         outbox.dirty = False
+        if self._secured:
+            self._flush_secured()
+            return
         while outbox.ready and not self._blocked:
             data = outbox.take()
             sent = self.transport.writeSomeData(data)  # type: ignore[union-attr]
@@ -74,6 +87,19 @@ class OutboxProtocol(Protocol):
                 self._block(data[sent:] if isinstance(sent, int) else data)
         if outbox.unsent > self.limit:
             self.overflowed()
+
+    def _flush_secured(self) -> None:
+        """Write what is ready through TLS, until it has enough."""
+        outbox = self.outbox
+        while outbox.ready and not self._blocked:
+            self.socket.write(outbox.take())
+        if outbox.unsent > self.limit:
+            self.overflowed()
+
+    def secure(self) -> None:
+        """Write through TLS from now on."""
+        self._secured = True
+        self.socket.registerProducer(self, True)
 
     def overflowed(self) -> None:
         """React to a client that does not read what it is sent."""
@@ -91,21 +117,47 @@ class OutboxProtocol(Protocol):
     def release_transport(self) -> None:
         """Be the transport's producer no longer: nothing more will come from the outbox."""
         self.outbox.discard()
-        if self._blocked:
+        if self._blocked or self._secured:
             self._blocked = False
             self.socket.unregisterProducer()
+
+    def close_behind(self) -> None:
+        """Close the connection behind everything that is ready."""
+        self._closing = True
+        if self._secured and not self._blocked:
+            self.socket.unregisterProducer()
+        self.socket.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Write no more for now: TLS has more than the socket takes."""
+        if not self._blocked:
+            self._blocked = True
+            self._update_reading()
+            self.backed_up(True)
 
     def resumeProducing(self) -> None:
         """Hand on more, now that the transport has written everything it had."""
         if not self._blocked:
             return
-        if self.outbox.ready:
+        if self._secured:
+            self._resume_secured()
+        elif self.outbox.ready:
             self.socket.write(self.outbox.take())
         else:
             self._blocked = False
             self.socket.unregisterProducer()
             self._update_reading()
             self.backed_up(False)
+
+    def _resume_secured(self) -> None:
+        self._blocked = False
+        self.flush()
+        if self._blocked:
+            return
+        if self._closing:
+            self.socket.unregisterProducer()
+        self._update_reading()
+        self.backed_up(False)
 
     def stopProducing(self) -> None:
         """Stop: the connection is gone; `connectionLost` sees to the rest."""

@@ -6,7 +6,7 @@ What fails is thrown back at it (`Session.fail`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twistnotify.sql.statements import Listen, Notify, ResetAll, SetParameter, Unlisten
 
@@ -14,6 +14,40 @@ Effect = Listen | Unlisten | Notify
 """What a commit makes happen for others to see."""
 Change = Effect | SetParameter | ResetAll
 """What a transaction gathers: effects, and settings of the session itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Agree to TLS and wait for it, or not; answered by True or False (`Session.answer_with`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """Say what a client has to prove, or fail; answered by a demand of `auth.demands` (`Session.answer_with`).
+
+    `database` and `user` are as the client sent them.
+    """
+
+    database: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class Derive:
+    """Derive the key of a password, which is slow by design; answered by the key (`Session.answer_with`)."""
+
+    password: bytes = field(repr=False)
+    salt: bytes
+    iterations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Take note that a client has not proved who it is; `reason` is for the log."""
+
+    user: str
+    database: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +166,11 @@ class Close:
 
 
 Action = (
-    Admit
+    StartTls
+    | Identify
+    | Derive
+    | Refuse
+    | Admit
     | Commit
     | Reserve
     | GiveUp

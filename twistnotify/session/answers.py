@@ -277,10 +277,12 @@ class Answers:
             yield Recode()
 
     def _notification(self, frame: bytes) -> None:
-        """Pass on what came from a LISTEN hidden in a function, unless the client hears it anyway."""
-        codec = self._attached.session.encoding.codec
+        """Pass on what came from a LISTEN hidden in a function, unless the client hears it anyway, or must not."""
+        session = self._attached.session
         head, body = frame[:HEADER_SIZE], frame[HEADER_SIZE:]
-        if body[4:].partition(b"\0")[0].decode(codec, "replace") not in self._attached.session.channels:
+        channel = body[4:].partition(b"\0")[0].decode(session.encoding.codec, "replace")
+        allowed = session.rights is None or session.rights.may_listen(channel)
+        if allowed and channel not in session.channels:
             pid = self._attached.client_pid(int.from_bytes(body[:4], "big"))
             self._replies.append(head + pid.to_bytes(4, "big") + body[4:])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twistnotify.auth.rights import UserRights
 from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session.encodings import to_server
 from twistnotify.session.failure import SqlError, error
@@ -90,6 +91,7 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         and 0 < len(channel) <= MAX_CHANNEL_BYTES
         and len(payload) <= MAX_PAYLOAD_BYTES
         and channel != GAP_CHANNEL
+        and session.rights is None
     ):
         return
     if not channel:
@@ -100,6 +102,8 @@ def check_notification(session: Session, channel: str, payload: str) -> None:
         raise error("22023", "payload string too long")
     if channel == GAP_CHANNEL:
         raise error("42501", f'permission denied to notify on channel "{GAP_CHANNEL}"')
+    if session.rights is not None and not session.rights.may_notify(channel):
+        raise denied(channel)
 
 
 def refuse_parameters(statement: Statement) -> None:
@@ -111,8 +115,20 @@ def refuse_parameters(statement: Statement) -> None:
 
 
 def check_name(session: Session, channel: str) -> None:
-    """Refuse a name that the database's encoding cannot hold."""
+    """Refuse to LISTEN to what the user has no right to, or the database's encoding cannot hold."""
     _length(session, channel)
+    check_right_to_listen(session.rights, channel)
+
+
+def check_right_to_listen(rights: UserRights | None, channel: str) -> None:
+    """Raise 42501 where the configuration does not let the user LISTEN; what tells of losses is for everybody."""
+    if rights is not None and channel != GAP_CHANNEL and not rights.may_listen(channel):
+        raise denied(channel)
+
+
+def denied(channel: str) -> SqlError:
+    """Return the error for a channel that the user has no right to."""
+    return error("42501", f'permission denied for channel "{channel}"')
 
 
 def _length(session: Session, text: str) -> int:

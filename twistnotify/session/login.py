@@ -1,7 +1,8 @@
 """The conversation before the first command (manual, "Start-up").
 
-SSLRequest and GSSENCRequest are declined, each once; then comes the StartupMessage. What the client may not do ends
-the connection with a FATAL error, or, where it does not speak the protocol at all, without a word.
+SSLRequest is agreed to where there is TLS, GSSENCRequest is declined, each once; then comes the StartupMessage, and the
+client proves who it is (`authentication`). What the client may not do ends the connection with a FATAL error, or, where
+it does not speak the protocol at all, without a word.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from twistnotify.session.actions import Action, Admit, Cancel
+from twistnotify.auth.rights import UserRights
+from twistnotify.session.actions import Action, Admit, Cancel, StartTls
 from twistnotify.session.attached import Relay
 from twistnotify.session.attaching import attach_for_log_in, needs_judge
+from twistnotify.session.authentication import authenticate
 from twistnotify.session.encodings import Encoding, client_encoding
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.session.states import Step
@@ -41,7 +44,8 @@ NEWEST_MINOR = PROTOCOL_3_2 - PROTOCOL_3_0
 SHORT_KEY, LONG_KEY = 4, 32
 """Bytes of a key to cancel with: before protocol 3.2, and since."""
 _CANCEL = CANCEL_REQUEST.to_bytes(4, "big")
-_ENCRYPTION = {SSL_REQUEST.to_bytes(4, "big"): "SSL", GSSENC_REQUEST.to_bytes(4, "big"): "GSSAPI encryption"}
+_SSL = SSL_REQUEST.to_bytes(4, "big")
+_ENCRYPTION = {_SSL: "SSL", GSSENC_REQUEST.to_bytes(4, "big"): "GSSAPI encryption"}
 _AUTHENTICATION_OK = AuthenticationOk().encode()
 
 
@@ -51,7 +55,8 @@ class Admission:
 
     `status` are the ParameterStatus frames of the log-in; `pid` and `secret` are the client's key to cancel with;
     `server_encoding` is the database's, in PostgreSQL's spelling; `acknowledgements` are its listen_ack and notify_ack;
-    `relay` tells of the upstream session that the client may have, None where it may have none.
+    `relay` tells of the upstream session that the client may have, None where it may have none; `rights` of the
+    channels it may use, None where it may use all.
     """
 
     status: bytes
@@ -60,6 +65,7 @@ class Admission:
     server_encoding: str
     acknowledgements: tuple[str, str]
     relay: Relay | None = None
+    rights: UserRights | None = None
 
 
 class AncientProtocol(Exception):
@@ -96,8 +102,8 @@ def log_in(session: Session) -> Login:
 
 
 def _negotiate(session: Session) -> Generator[Action, None, bytes]:
-    """Decline encryption; return the packet that comes then."""
-    declined: set[bytes] = set()
+    """Agree to TLS or decline it; return the packet that comes then."""
+    done: set[bytes] = set()
     while True:
         try:
             packet = yield from session.startup_packet()
@@ -106,13 +112,28 @@ def _negotiate(session: Session) -> Generator[Action, None, bytes]:
         code = packet[:4]
         if code not in _ENCRYPTION:
             return packet
-        if code in declined:
+        if code in done:
             version = f"1234.{int.from_bytes(code[2:], 'big')}"
             raise fatal("0A000", f"unsupported frontend protocol {version}: server supports 3.0 to 3.2")
-        declined.add(code)
+        done.add(code)
+        if code == _SSL and (yield from _start_tls(session)):
+            done.update(_ENCRYPTION)
+            continue
         session.replies.append(DECLINED)
         if session.buffered:
             raise fatal("08P01", f"received unencrypted data after {_ENCRYPTION[code]} request")
+
+
+def _start_tls(session: Session) -> Generator[Action, None, bool]:
+    """Have TLS started if it can be; False if not.
+
+    It is not where more has been sent unencrypted behind the request: that may be an attacker's.
+    """
+    if session.buffered:
+        return False
+    yield StartTls()
+    agreed: bool = session.take_answer()
+    return agreed
 
 
 def _identify(session: Session, packet: bytes) -> Login:
@@ -122,6 +143,7 @@ def _identify(session: Session, packet: bytes) -> Login:
     session.startup_parameters = identity.parameters
     session.user = identity.user
     session.move(Step.IDENTIFIED)
+    yield from authenticate(session, identity.database)
     yield Admit(identity.database, identity.user, identity.key_length)
     admission = session.admission
     assert admission is not None

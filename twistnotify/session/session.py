@@ -13,10 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
+from twistnotify.auth.rights import UserRights
+from twistnotify.auth.secrets import Credentials
+from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session import attaching, extended
 from twistnotify.session.actions import Action, Change, Close, Commit, Effect, GiveUp, Ready, Recode, Reserve, Signal
 from twistnotify.session.attached import Attached, Relay
+from twistnotify.session.authentication import MAX_AUTHENTICATION_MESSAGE
 from twistnotify.session.encodings import Encoding, client_encoding, decode, server_codec
 from twistnotify.session.execution import (
     ACKNOWLEDGEMENTS,
@@ -102,6 +107,7 @@ class Session:
 
     __slots__ = (
         "_acknowledgements",
+        "_answer",
         "_buffer",
         "_script",
         "_status",
@@ -110,6 +116,7 @@ class Session:
         "admission",
         "attached",
         "channels",
+        "credentials",
         "encoding",
         "in_cycle",
         "limits",
@@ -122,6 +129,7 @@ class Session:
         "relay",
         "replies",
         "reserved",
+        "rights",
         "server_codec",
         "server_encoding",
         "startup_parameters",
@@ -132,7 +140,7 @@ class Session:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._buffer = FrameBuffer(limits.message)
+        self._buffer = FrameBuffer(MAX_AUTHENTICATION_MESSAGE)
         self._script: Script | None = log_in(self)
         self._thrown: SqlError | None = None
         self.reserved = False
@@ -143,6 +151,9 @@ class Session:
         self.attached: Attached | None = None
         self.upstream_parameters: Mapping[str, str] = _NONE
         self.user = ""
+        self.credentials: Credentials | None = None
+        self.rights: UserRights | None = None
+        self._answer: Any = None
         self.phase = Phase.STARTUP
         self.transaction = Transaction()
         self.replies: list[bytes] = []
@@ -188,6 +199,20 @@ class Session:
         """Answer `Admit`."""
         self.admission = admission
 
+    def answer_with(self, answer: object) -> None:
+        """Answer an action that says so of itself."""
+        self._answer = answer
+
+    def revoke(self, rights: UserRights | None) -> tuple[str, ...]:
+        """Take on other rights; return the channels that the client must not listen to any more, and does not."""
+        self.rights = rights
+        if rights is None:
+            return ()
+        lost = tuple(name for name in self.channels if name != GAP_CHANNEL and not rights.may_listen(name))
+        for channel in lost:
+            del self.channels[channel]
+        return lost
+
     def attach(self, parameters: Mapping[str, str]) -> None:
         """Answer `Attach` with what the upstream reports of its settings."""
         self.upstream_parameters = parameters
@@ -229,6 +254,17 @@ class Session:
         """Go on to the next phase by the table."""
         self.phase = CONNECTION[self.phase, step]
 
+    def take_answer(self) -> Any:
+        """Return what the action that was asked for last has been answered with, once."""
+        answer, self._answer = self._answer, None
+        return answer
+
+    def frame(self) -> Generator[Action, None, tuple[int, bytes]]:
+        """Wait for a frame; raises MessageTooLong and ProtocolViolation."""
+        while (frame := self._buffer.next_frame()) is None:
+            yield MORE_DATA
+        return frame
+
     def startup_packet(self) -> Generator[Action, None, bytes]:
         """Wait for a start-up packet."""
         while (packet := self._buffer.next_startup_packet()) is None:
@@ -244,6 +280,10 @@ class Session:
         self.server_codec = server_codec(admission.server_encoding)
         self._acknowledgements = admission.acknowledgements
         self.reset_acknowledgements()
+        self.rights = admission.rights
+        if self.relay is None:
+            self.credentials = None
+        self._buffer.bound(self.limits.message)
         self._buffer.skips = self.relay is None
         self.move(Step.ADMITTED if self.attached is None else Step.ATTACHED)
         if self.attached is not None:

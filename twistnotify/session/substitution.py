@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from twistnotify.pubsub.routing import GAP_CHANNEL
-from twistnotify.session.execution import ACKNOWLEDGEMENTS, check_notification
+from twistnotify.session.execution import ACKNOWLEDGEMENTS, check_notification, check_right_to_listen, denied
 from twistnotify.session.failure import SqlError, error
 from twistnotify.session.states import Status
 from twistnotify.sql import standins
@@ -59,16 +59,25 @@ def _stand_in(attached: Attached, statement: Statement) -> str | None:
 
 
 def _listen(attached: Attached, statement: Listen) -> str:
+    check_right_to_listen(attached.session.rights, statement.channel)
     attached.refuse_more_channels(statement.channel)
     return STAND_IN
 
 
 def _notify(attached: Attached, statement: Notify) -> str | None:
-    if statement.channel == GAP_CHANNEL:
-        check_notification(attached.session, statement.channel, statement.payload)
+    _check_right_to_notify(attached, statement.channel)
     if attached.relays(statement.channel) or _is_refused(attached, statement):
         return None
     return STAND_IN
+
+
+def _check_right_to_notify(attached: Attached, channel: str) -> None:
+    """Refuse what is for us to refuse; what is wrong with a name is for the upstream to tell."""
+    rights = attached.session.rights
+    if channel == GAP_CHANNEL:
+        check_notification(attached.session, channel, "")
+    elif rights is not None and not rights.may_notify(channel):
+        raise denied(channel)
 
 
 def _is_refused(attached: Attached, statement: Notify) -> bool:
@@ -82,8 +91,8 @@ def _is_refused(attached: Attached, statement: Notify) -> bool:
 
 def _call_notify(attached: Attached, statement: CallNotify) -> str | None:
     channel = statement.channel if isinstance(statement.channel, str) else None
-    if channel == GAP_CHANNEL:
-        check_notification(attached.session, channel, "")
+    if channel:
+        _check_right_to_notify(attached, channel)
     if attached.relays(channel):
         return None
     return standins.select_checked_notify(statement.channel, statement.payload, statement.column)
