@@ -41,6 +41,7 @@ integration: $(VENV)/stamp
 # Real drivers of several languages; those whose toolchain is not installed are reported as not run.
 drivers: $(VENV)/stamp
 	$(BIN)/python tests/drivers/run.py
+	$(BIN)/python tests/drivers/logins.py
 
 lint: $(VENV)/stamp
 	$(BIN)/ruff check .

@@ -95,7 +95,7 @@ GO = Toolchain(
     version=("go", "version"),
     pins="go.mod",
     # Without -modcacherw nobody could delete the cache.
-    builds=(("go", "build", "-modcacherw", "-o", "{made}/", "./pgx", "./pq"),),
+    builds=(("go", "build", "-modcacherw", "-o", "{made}/", "./pgx", "./pq", "./logging_in"),),
     environment={"GOMODCACHE": "{cache}/downloads/go", "GOCACHE": "{cache}/go-cache", "CGO_ENABLED": "0"},
 )
 JAVA = Toolchain(
@@ -109,7 +109,10 @@ JAVA = Toolchain(
             *("mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies"),
             *("-DoutputDirectory={made}/lib", "-Dmaven.repo.local={cache}/downloads/maven"),
         ),
-        ("javac", "-cp", "{made}/lib/*", "-d", "{made}/classes", "WithPgjdbc.java", "Steps.java", "Sql.java"),
+        (
+            *("javac", "-cp", "{made}/lib/*", "-d", "{made}/classes"),
+            *("WithPgjdbc.java", "LoggingIn.java", "Steps.java", "Sql.java"),
+        ),
     ),
 )
 RUST = Toolchain(

@@ -42,21 +42,24 @@ class Outcome:
                 (self.absent if word == "absent" else self.failed)[step] = reason
 
 
-def run_program(command: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[str, str]:
-    """Run a program with a time limit; return what it has printed, and how it ended, in one line."""
+def run_program(command: list[str], folder: Path, environment: Mapping[str, str], typed: str = "") -> tuple[str, str]:
+    """Run a program with a time limit; return what it has printed, and how it ended, in one line.
+
+    `typed` is its standard input.
+    """
     process = subprocess.Popen(
         command,
         cwd=folder,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         start_new_session=True,
     )
     try:
-        output, errors = process.communicate(timeout=PROGRAM_LIMIT)
+        output, errors = process.communicate(typed, timeout=PROGRAM_LIMIT)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()

@@ -12,7 +12,7 @@ HEADINGS = ("driver", "version", "toolchain", "passed", "failed", "absent", "bac
 def table(outcomes: Sequence[Outcome], markdown: bool) -> str:
     """Return a row for each driver, in columns or in Markdown, and a line for each step that failed."""
     rows = [HEADINGS, *(_row(outcome) for outcome in outcomes)]
-    lines = _markdown(rows) if markdown else _columns(rows)
+    lines = as_markdown(rows) if markdown else as_columns(rows)
     for outcome in outcomes:
         lines += [f"FAILED {outcome.driver.name}, {step}: {reason}" for step, reason in outcome.failed.items()]
     return "\n".join([*lines, ""])
@@ -37,11 +37,13 @@ def _names(steps: dict[str, str]) -> str:
     return ", ".join(steps) or "-"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+def as_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+def as_markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a line for each row, the first of which is the heading."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return [lines[0], "|---" * len(HEADINGS) + "|", *lines[1:]]
+    return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]
