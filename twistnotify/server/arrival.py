@@ -11,8 +11,10 @@ import pwd
 import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from twisted.internet.address import IPv4Address as IPv4Peer
+from twisted.internet.address import IPv6Address as IPv6Peer
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -21,7 +23,7 @@ from twistnotify.auth.demands import Demand, NoProof
 from twistnotify.auth.origin import Origin
 from twistnotify.server.authentication import Authenticator
 from twistnotify.server.tls import Secured, ServerTls, secured
-from twistnotify.session.actions import Derive, Identify, Refuse
+from twistnotify.session.actions import Action, Derive, Identify, Refuse, StartTls
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.wire.proxy_header import read_header
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 HANDSHAKE = 0x16
 """The first byte of a TLS handshake (RFC 8446, section 5.1), and of no start-up packet that is short enough."""
+Address: TypeAlias = IPv4Address | IPv6Address
 AGREED = b"S"
 NO_PROOF = NoProof()
 UNIX = "the Unix socket"
@@ -106,7 +109,7 @@ class Arrival:
         data, self._unread = self._unread[size:], b""
         self._proxied = False
         if header.address is not None:
-            self._client.address = unmapped(header.address)
+            self._client.proxied = _unmapped(header.address)
         return data
 
     @property
@@ -115,11 +118,14 @@ class Arrival:
 
     # TLS
 
-    def start_tls(self) -> bool:
+    def _start_tls(self) -> bool:
         """Agree to TLS that was asked for and begin; False where there is none, or there is already."""
+        client = self._client
         if not self._can_start:
+            client.session.answer_with(False)
             return False
-        self._client.socket.write(AGREED)
+        client.hand_over(False)
+        client.socket.write(AGREED)
         self._start(b"")
         return True
 
@@ -142,9 +148,42 @@ class Arrival:
         """Tell whether TLS began without having been asked for."""
         return self._direct
 
-    # Who it is
+    # What the session asks for
 
-    def demand(self, action: Identify) -> Demand | Deferred[Demand]:
+    def perform(self, action: Action) -> bool:
+        """Carry out an action; False where it has to be waited for."""
+        match action:
+            case StartTls():
+                return not self._start_tls()
+            case Identify():
+                return self._identify(action)
+            case Derive():
+                self._client.factory.has_spoken(self._client)
+                return self._client.await_answer(self._derived(action))
+            case Refuse():
+                self._client.factory.refusals.count(self._key(action.user), action.database, action.reason)
+        return True
+
+    def _identify(self, action: Identify) -> bool:
+        client = self._client
+        client.factory.has_spoken(client)
+        try:
+            demand = self._demand(action)
+        except SqlError as failure:
+            client.session.fail(failure.fields)
+            return True
+        if isinstance(demand, Deferred):
+            return client.await_answer(demand.addCallback(self._ask))
+        client.session.answer_with(self._ask(demand))
+        return True
+
+    def _ask(self, demand: Demand) -> Demand:
+        """Note whether the client is to say something now."""
+        if type(demand) is not NoProof:
+            self._client.factory.is_asked(self._client)
+        return demand
+
+    def _demand(self, action: Identify) -> Demand | Deferred[Demand]:
         """Return what the client has to prove; raises `SqlError`, or fails with it."""
         factory = self._client.factory
         if factory.authenticator.trusts_everyone:
@@ -167,10 +206,6 @@ class Arrival:
             self._client.factory.refusals.note(key, action.database, f"{error.fields.message}: {error.__cause__}")
         return failure
 
-    def refused(self, action: Refuse) -> None:
-        """Count a proof that has failed."""
-        self._client.factory.refusals.count(self._key(action.user), action.database, action.reason)
-
     def let_in(self, user: str) -> None:
         """Forget earlier failures."""
         factory = self._client.factory
@@ -180,13 +215,18 @@ class Arrival:
     def _key(self, user: str) -> tuple[str, str]:
         return str(self._client.address or UNIX), user
 
-    def derive(self, action: Derive) -> Deferred[bytes]:
+    def _derived(self, action: Derive) -> Deferred[bytes]:
         """Return the key of a password."""
         authenticator: Authenticator = self._client.factory.authenticator
         return authenticator.derive(action.password, action.salt, action.iterations)
 
 
-def unmapped(address: str) -> IPv4Address | IPv6Address:
+def address_of(peer: object) -> Address | None:
+    """Return the address of a transport's peer; None for a Unix socket's."""
+    return _unmapped(peer.host) if isinstance(peer, IPv4Peer | IPv6Peer) else None
+
+
+def _unmapped(address: str) -> Address:
     """Return an address; an IPv4 address in the form of IPv6 (RFC 4291, section 2.5.5.2) as the former."""
     parsed = ip_address(address.partition("%")[0])
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:

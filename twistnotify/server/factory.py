@@ -133,6 +133,8 @@ class ClientFactory(Factory):
         return True
 
     def _is_proxy(self, client: ClientProtocol) -> bool:
+        if not self._proxies:
+            return False
         address = client.address
         return address is not None and any(address in network for network in self._proxies)
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.address import IPv4Address as IPv4Peer
-from twisted.internet.address import IPv6Address as IPv6Peer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.internet.protocol import connectionDone
@@ -16,10 +13,9 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from twistnotify.auth.demands import Demand, NoProof
 from twistnotify.auth.rights import UserRights
 from twistnotify.relay.upstream import Upstream, UpstreamRefused
-from twistnotify.server.arrival import Arrival, unmapped
+from twistnotify.server.arrival import Address, Arrival, address_of
 from twistnotify.server.attachment import Attachment
 from twistnotify.server.commit import CANCELED, Committer
 from twistnotify.server.fencing import FenceWait, pending
@@ -70,6 +66,8 @@ class ClientProtocol(OutboxProtocol):
     """Feed a session, carry out its actions, and write what comes of it."""
 
     log = Logger()
+    proxied: Address | None = None
+    """What a proxy has said of where it comes from."""
 
     def __init__(self, factory: ClientFactory) -> None:
         super().__init__(factory.flush_list)
@@ -84,7 +82,6 @@ class ClientProtocol(OutboxProtocol):
         self._call_off: Callable[[], None] | None = None
         self._attaching: Deferred[Upstream] | None = None
         self._upstream: Upstream | None = None
-        self.address: IPv4Address | IPv6Address | None = None
         self.arrival: Arrival | None = None
         self._waiting = False
         self._end_reason: str | None = None
@@ -93,9 +90,6 @@ class ClientProtocol(OutboxProtocol):
     @override
     def connectionMade(self) -> None:
         """Expect a log-in before long."""
-        peer = self.socket.getPeer()
-        if isinstance(peer, IPv4Peer | IPv6Peer):
-            self.address = unmapped(peer.host)
         self.arrival = self.factory.connected(self)
 
     @override
@@ -198,6 +192,11 @@ class ClientProtocol(OutboxProtocol):
         """Tell whether the client is not read from because it has to wait."""
         return self._stalled
 
+    @property
+    def address(self) -> Address | None:
+        """Where it comes from, by the word of a proxy that is trusted; None for the Unix socket."""
+        return self.proxied or address_of(self.socket.getPeer())
+
     def fileno(self) -> int:
         """Return the socket's descriptor, -1 when it is closed."""
         return self.socket.fileno()
@@ -259,39 +258,11 @@ class ClientProtocol(OutboxProtocol):
         if self.committer is not None:
             self.committer.database.send()
 
-    def _start_tls(self, _: StartTls) -> bool:
+    def _arrive(self, action: Action) -> bool:
         assert self.arrival is not None
-        self._hand_over()
-        if self.arrival.start_tls():
-            return False
-        self.session.answer_with(False)
-        return True
+        return self.arrival.perform(action)
 
-    def _identify(self, action: Identify) -> bool:
-        assert self.arrival is not None
-        self.factory.has_spoken(self)
-        try:
-            demand = self.arrival.demand(action)
-        except SqlError as failure:
-            self.session.fail(failure.fields)
-            return True
-        if isinstance(demand, Deferred):
-            return self._await_answer(demand.addCallback(self._ask))
-        self.session.answer_with(self._ask(demand))
-        return True
-
-    def _ask(self, demand: Demand) -> Demand:
-        """Note whether the client is to say something now."""
-        if type(demand) is not NoProof:
-            self.factory.is_asked(self)
-        return demand
-
-    def _derive(self, action: Derive) -> bool:
-        assert self.arrival is not None
-        self.factory.has_spoken(self)
-        return self._await_answer(self.arrival.derive(action))
-
-    def _await_answer(self, answer: Deferred[Any]) -> bool:
+    def await_answer(self, answer: Deferred[Any]) -> bool:
         """Wait for what the session is to be answered with, or failed with."""
         self._wait = answer
         answer.addCallbacks(self._answer, self._not_answered)
@@ -307,11 +278,6 @@ class ClientProtocol(OutboxProtocol):
             error = failure.value
             assert isinstance(error, SqlError), error
             self._resume(error.fields)
-
-    def _refuse(self, action: Refuse) -> bool:
-        assert self.arrival is not None
-        self.arrival.refused(action)
-        return True
 
     def _admit(self, action: Admit) -> bool:
         try:
@@ -563,10 +529,10 @@ class ClientProtocol(OutboxProtocol):
 
 
 _PERFORM: dict[type[Action], Callable[..., bool]] = {
-    StartTls: ClientProtocol._start_tls,
-    Identify: ClientProtocol._identify,
-    Derive: ClientProtocol._derive,
-    Refuse: ClientProtocol._refuse,
+    StartTls: ClientProtocol._arrive,
+    Identify: ClientProtocol._arrive,
+    Derive: ClientProtocol._arrive,
+    Refuse: ClientProtocol._arrive,
     Admit: ClientProtocol._admit,
     Commit: ClientProtocol._commit,
     Reserve: ClientProtocol._reserve,
