@@ -497,7 +497,7 @@ async def test_a_client_proves_itself_by_its_certificate(secured: Secured) -> No
 
 
 @pytest_twisted.ensureDeferred
-async def test_a_command_is_cancelled_without_tls(secured: Secured) -> None:
+async def test_a_server_with_tls_takes_a_request_to_cancel_without_it(secured: Secured) -> None:
     client = await opened(**secured.line, sslmode="require")
     client.upstream.write(Query(b"SELECT pg_sleep(3600)").encode())
     activity = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
