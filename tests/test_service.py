@@ -8,47 +8,84 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from fakes.client import FakeClient, ready, sqlstates
+from fakes.client import FakeClient, errors, ready, sqlstates
 from fakes.postgres import FakePostgres
-from fakes.reactor import FakeReactor
+from fakes.reactor import FakePort, FakeReactor
+from fakes.tls import SERVER
+from fakes.upstream import FakeRelay
 from twisted.internet.defer import Deferred, execute
+from twisted.logger import Logger, formatEvent
 
 from twistnotify import service
+from twistnotify.auth.secrets import format_secret, scram_secret
 from twistnotify.config.loader import load
+from twistnotify.config.model import Config, Settings
+from twistnotify.config.problems import ConfigurationError
+from twistnotify.relay.lookup import IDLE
 from twistnotify.server.protocol import LAST_WORDS
-from twistnotify.service import Server
+from twistnotify.service import Server, remove_stale_socket
 from twistnotify.shard import embedded
 from twistnotify.shard.service import DRAIN_TIMEOUT
+from twistnotify.wire.authentication import AuthenticationMD5Password, AuthenticationSASL
+from twistnotify.wire.errors import NoticeResponse
+from twistnotify.wire.extended_query import BindComplete, ParseComplete
+from twistnotify.wire.session_status import ReadyForQuery
+from twistnotify.wire.simple_query import CommandComplete, DataRow
 
 CONFIG = """
 [twistnotify]
-auth_type = trust
 {settings}
 [databases]
 app = shards=app0,app1
-own = host=/own user=u
+own = host=/own user=u password=p
 [shards]
 app0 = host=/app0 dbname=app
 app1 = host=/app1 dbname=app
+{sections}
 """
+
+
+def configuration(sections: str = "", **settings: object) -> Config:
+    """Return a configuration that trusts everyone unless it says otherwise."""
+    settings = {"auth_type": "trust", **settings}
+    lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
+    return load(CONFIG.format(settings=lines, sections=sections), "config.ini")
+
+
+class ListeningReactor(FakeReactor):
+    """A reactor that also listens on Unix sockets: `unix` has the arguments and the port of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unix: list[tuple[tuple[Any, ...], FakePort]] = []
+
+    def listenUNIX(self, path: str, factory: Any, backlog: int, mode: int) -> FakePort:  # noqa: N802
+        """Listen."""
+        factory.doStart()
+        self.unix.append(((path, factory, backlog, mode), FakePort(path, 0, factory)))
+        return self.unix[-1][1]
 
 
 class Running:
     """A server on a fake reactor, in front of one fake PostgreSQL."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **settings: object) -> None:
-        self.reactor = FakeReactor()
+        self.reactor = ListeningReactor()
         self.postgres = FakePostgres().install(monkeypatch)
-        lines = "\n".join(f"{name} = {value}" for name, value in settings.items())
-        self.server = Server(self.reactor, load(CONFIG.format(settings=lines), "config.ini"), folder)
+        self.lines: list[str] = []
+        monkeypatch.setattr(Server, "log", Logger(observer=lambda event: self.lines.append(formatEvent(event))))
+        self.server = Server(self.reactor, configuration(**settings), folder)
 
     def start(self) -> Running:
         self.server.startService()
         self.reactor.settle()
         return self
 
+    def connect(self) -> FakeClient:
+        return FakeClient(self.reactor, self.server.factory.buildProtocol(None))
+
     def client(self, database: str = "own") -> FakeClient:
-        client = FakeClient(self.reactor, self.server.factory.buildProtocol(None))
+        client = self.connect()
         assert ready(client.log_in(database=database))
         return client
 
@@ -209,3 +246,336 @@ def test_databases_in_one_folder_share_one_private_postgresql(
     server.stopService()
     reactor.wait(LAST_WORDS)
     assert wheel.cleanups == 1
+
+
+# The Unix socket
+
+
+def test_the_unix_socket_is_where_libpq_looks_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = {"unix_socket_dir": tmp_path, "unix_socket_mode": "0770", "listen_port": 7000, "listen_backlog": 9}
+    running = Running(monkeypatch, tmp_path, **settings).start()
+
+    ((arguments, port),) = running.reactor.unix
+    assert arguments == (f"{tmp_path}/.s.PGSQL.7000", running.server.factory, 9, 0o770)
+    assert f"listening on {tmp_path}/.s.PGSQL.7000" in running.lines
+    assert running.reactor.ports[0].listening
+    running.ends_clean()
+    assert not port.listening
+    assert not running.reactor.ports[0].listening
+
+
+def test_its_folder_may_be_beside_the_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    running = Running(monkeypatch, tmp_path, unix_socket_dir="run", listen_port=7000).start()
+
+    ((arguments, _),) = running.reactor.unix
+    assert arguments[0] == f"{tmp_path}/run/.s.PGSQL.7000"
+    running.ends_clean()
+
+
+def test_the_socket_of_a_process_that_was_killed_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+    remove_stale_socket(str(path))
+
+    assert not path.exists()
+
+
+def test_the_socket_of_one_that_runs_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        remove_stale_socket(str(path))
+
+        assert path.exists()
+
+
+def test_where_there_is_no_socket_there_is_nothing_to_remove(tmp_path: Path) -> None:
+    remove_stale_socket(str(tmp_path / "none"))
+    remove_stale_socket(str(tmp_path / "none" / "none"))
+    file = tmp_path / "file"
+    file.touch()
+    for path in (file, tmp_path):
+        remove_stale_socket(str(path))
+        assert path.exists()
+
+
+def test_without_a_folder_there_is_none(running: Running) -> None:
+    assert running.reactor.unix == []
+    running.ends_clean()
+
+
+# What an operator is warned of
+
+
+def test_what_is_open_is_warned_of_at_each_start_and_reload(running: Running) -> None:
+    trust = "auth_type is trust: whoever reaches the port is believed to be whom it says"
+    assert running.lines.count(trust) == 1
+
+    running.server.reload(configuration())
+
+    assert running.lines.count(trust) == 2
+    running.ends_clean()
+
+
+# Another configuration
+
+
+def write_users(folder: Path, **users: str) -> None:
+    path = folder / "users"
+    path.write_text("".join(f'"{user}" "{secret}"\n' for user, secret in users.items()))
+    path.chmod(0o600)
+
+
+def test_a_reload_keeps_clients_and_lets_new_ones_in_by_its_own_rules(running: Running, tmp_path: Path) -> None:
+    client = running.client()
+    client.query("LISTEN news")
+    write_users(tmp_path, alice="secret")
+
+    running.server.reload(configuration(auth_type="md5", auth_file="users"))
+    running.reactor.settle()
+
+    assert "configuration reloaded" in running.lines
+    assert not client.gone
+    assert "NOTIFY" in str(client.query("NOTIFY news"))
+    (asked,) = running.connect().log_in(database="own")
+    assert isinstance(asked, AuthenticationMD5Password)
+    running.ends_clean()
+
+
+def test_a_reload_takes_rights_away(running: Running) -> None:
+    client = running.client()
+    client.query("LISTEN secret")
+
+    running.server.reload(configuration("[channels]\nsecret = listen=bob\n"))
+    running.reactor.settle()
+
+    (warning,) = client.hear()
+    assert isinstance(warning, NoticeResponse)
+    assert (warning.fields.severity, warning.fields.sqlstate) == ("WARNING", "42501")
+    assert sqlstates(client.query("LISTEN secret")) == ["42501"]
+    running.ends_clean()
+
+
+def test_a_reload_has_other_bounds_of_failures(running: Running) -> None:
+    key = ("192.0.2.1", "alice")
+    running.server.reload(configuration(auth_fail_limit=1))
+    running.server.factory.refusals.count(key, "own", "wrong")
+
+    assert running.server.factory.refusals.is_blocked(key)
+    running.server.reload(configuration(auth_fail_limit=0))
+    assert not running.server.factory.refusals.is_blocked(key)
+    running.ends_clean()
+
+
+def test_a_reload_brings_tls_and_takes_it_away(running: Running, tmp_path: Path) -> None:
+    SERVER.write(tmp_path, "server")
+    files = {"client_tls_cert_file": "server.crt", "client_tls_key_file": "server.key"}
+
+    running.server.reload(configuration(client_tls_sslmode="require", **files))
+
+    client = running.connect()
+    (fields,) = errors(client.log_in(database="own"))
+    assert fields.message == "this server requires TLS"
+    running.server.reload(configuration())
+    assert ready(running.connect().log_in(database="own"))
+    running.ends_clean()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"auth_file": "nowhere"}, "auth_file: cannot read nowhere"),
+        ({"auth_file": "open"}, "auth_file: everybody may read open"),
+        ({"auth_type": "hba", "auth_hba_file": "hba"}, "hba:2: "),
+    ],
+)
+def test_a_reload_that_is_wrong_changes_nothing(
+    running: Running, tmp_path: Path, wrong: dict[str, str], said: str
+) -> None:
+    (tmp_path / "open").write_text('"alice" "secret"')
+    (tmp_path / "open").chmod(0o644)
+    (tmp_path / "hba").write_text("# all\nnonsense")
+    client = running.client()
+    before = running.server.config, running.server.factory.authenticator, list(running.lines)
+
+    with pytest.raises(ConfigurationError, match=said):
+        running.server.reload(configuration("[channels]\n* = listen=nobody\n", **wrong))
+    running.reactor.settle()
+
+    assert (running.server.config, running.server.factory.authenticator, running.lines) == before
+    assert client.hear() == []
+    assert ready(client.query("LISTEN news"))
+    running.ends_clean()
+
+
+def test_what_a_reload_can_not_change_is_told(running: Running) -> None:
+    running.server.reload(configuration(max_client_conn=7, listen_port=7001, auth_fail_limit=3))
+
+    assert running.lines[-1] == "for what else has changed a restart is needed: listen_port, max_client_conn"
+    assert running.server.factory.settings.max_client_conn != 7
+    running.server.reload(configuration())
+    assert running.lines[-1] == "configuration reloaded"
+    running.ends_clean()
+
+
+def test_a_server_that_never_started_can_be_reloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    running = Running(monkeypatch, tmp_path)
+    running.server.reload(configuration(acl_default="deny"))
+
+    assert running.server.factory.rights_of("alice") is not None
+
+
+def test_users_who_do_not_exist_are_the_same_after_a_reload(running: Running) -> None:
+    salts = []
+    for _ in range(2):
+        running.server.reload(configuration(auth_type="scram-sha-256", auth_user="asker", auth_dbname="own"))
+        authenticator = running.server.factory.authenticator
+        salts.append(authenticator._mock_scram("nobody").salt)
+
+    assert salts[0] == salts[1]
+    running.ends_clean()
+
+
+# Users whom PostgreSQL knows
+
+
+class NotedRelay(FakeRelay):
+    """What would open sessions, and where."""
+
+    made: list[NotedRelay]
+
+    def __init__(self, reactor: Any, database: str, conninfo: Any, settings: Settings, random_bytes: Any) -> None:
+        super().__init__()
+        self.database = database
+        self.conninfo = conninfo
+        self.made.append(self)
+
+    def where(self) -> dict[str, str]:
+        """Return libpq's keywords."""
+        found: list[dict[str, str]] = []
+        self.conninfo().addCallback(found.append)
+        return found[0]
+
+
+QUERY = "SELECT name, secret FROM people WHERE name = $1"
+ASKING = {"auth_type": "scram-sha-256", "auth_user": "asker", "auth_query": QUERY}
+SCRAM = format_secret(scram_secret("open sesame", b"sixteen bytes ..", 7))
+
+
+@pytest.fixture
+def relays(monkeypatch: pytest.MonkeyPatch) -> list[NotedRelay]:
+    """All relays that are made."""
+    NotedRelay.made = []
+    monkeypatch.setattr(service, "Relay", NotedRelay)
+    return NotedRelay.made
+
+
+def tell(relay: NotedRelay, user: str, secret: str) -> None:
+    """Have the database answer."""
+    messages = (ParseComplete(), BindComplete(), DataRow((user.encode(), secret.encode())), CommandComplete("SELECT 1"))
+    relay.upstream.say_bytes(b"".join(message.encode() for message in messages) + ReadyForQuery("I").encode())
+
+
+def test_a_user_is_looked_up_in_his_database_as_auth_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    running = Running(monkeypatch, tmp_path, **ASKING).start()
+    count = len(relays)
+    client, second = running.connect(), running.connect()
+    assert client.log_in(database="own", user="carol") == []
+
+    relay = relays[-1]
+    assert (relay.database, relay.asked[0][0], len(relays)) == ("own", "asker", count + 1)
+    assert relay.where()["user"] == "asker"
+    assert "password" not in relay.where()
+    assert QUERY.encode() in relay.upstream._sent
+    tell(relay, "carol", SCRAM)
+    running.reactor.settle()
+    assert client.hear() == [AuthenticationSASL(("SCRAM-SHA-256",))]
+    assert second.log_in(database="own", user="carol") == [AuthenticationSASL(("SCRAM-SHA-256",))]
+    assert len(relays) == count + 1
+    running.ends_clean()
+    assert relay.upstream.state == "ended"
+
+
+def test_auth_users_own_password_is_in_auth_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    write_users(tmp_path, asker="its own", dave=SCRAM)
+    running = Running(monkeypatch, tmp_path, auth_file="users", **ASKING).start()
+    running.connect().log_in(database="own", user="carol")
+
+    where = relays[-1].where()
+    assert (where["host"], where["user"], where["password"]) == ("/own", "asker", "its own")
+    running.ends_clean()
+
+
+def test_all_may_be_looked_up_in_one_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    running = Running(monkeypatch, tmp_path, auth_dbname="own", **ASKING).start()
+    for database in ("app", "own", "nowhere"):
+        running.connect().log_in(database=database, user=database)
+
+    assert [relay.database for relay in relays if relay.upstreams] == ["own"]
+    running.ends_clean()
+
+
+@pytest.mark.parametrize("database", ["app", "nowhere"])
+def test_where_nobody_can_be_asked_a_user_is_one_who_does_not_exist(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay], database: str
+) -> None:
+    running = Running(monkeypatch, tmp_path, **ASKING).start()
+
+    assert running.connect().log_in(database=database, user="carol") == [AuthenticationSASL(("SCRAM-SHA-256",))]
+    assert all(relay.upstreams == [] for relay in relays)
+    running.ends_clean()
+
+
+def test_without_auth_user_nobody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    write_users(tmp_path, alice=SCRAM)
+    running = Running(monkeypatch, tmp_path, auth_type="scram-sha-256", auth_file="users").start()
+
+    assert running.connect().log_in(database="own", user="carol") == [AuthenticationSASL(("SCRAM-SHA-256",))]
+    assert all(relay.upstreams == [] for relay in relays)
+    running.ends_clean()
+
+
+def test_who_is_being_looked_up_at_a_reload_is_still_answered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    running = Running(monkeypatch, tmp_path, **ASKING).start()
+    client = running.connect()
+    assert client.log_in(database="own", user="carol") == []
+
+    running.server.reload(configuration(**{**ASKING, "auth_user": "other"}))
+    tell(relays[-1], "carol", SCRAM)
+    running.reactor.settle()
+
+    assert client.hear() == [AuthenticationSASL(("SCRAM-SHA-256",))]
+    running.ends_clean()
+
+
+def test_a_reload_looks_users_up_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay]
+) -> None:
+    running = Running(monkeypatch, tmp_path, **ASKING).start()
+    running.connect().log_in(database="own", user="carol")
+    old = relays[-1]
+    tell(old, "carol", SCRAM)
+    running.reactor.settle()
+
+    running.server.reload(configuration(**{**ASKING, "auth_user": "other"}))
+    running.reactor.wait(IDLE)
+    assert old.upstream.state == "ended"
+    assert running.connect().log_in(database="own", user="carol") == []
+
+    assert relays[-1] is not old
+    assert relays[-1].where()["user"] == "other"
+    running.ends_clean()

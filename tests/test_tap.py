@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import gc
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.postgres import FakePostgres
 from fakes.reactor import FakeReactor
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger, LogLevel, formatEvent
 
 from twistnotify import tap
 from twistnotify.config.loader import load
@@ -160,3 +163,137 @@ def test_the_limit_of_open_files_is_raised_as_far_as_it_goes(
 
 def _format(event: Any) -> str:
     return str(event["log_format"])
+
+
+# Another configuration
+
+
+class Reloading:
+    """A server in the process of twistd, and what it says."""
+
+    def __init__(self, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: list[Any] = []
+        self.reactor = FakeReactor()
+        self.path = config
+        monkeypatch.setattr(tap, "log", Logger(observer=self.events.append))
+        self.server = MainServer(self.reactor, load(CONFIG, "config.ini"), config)
+
+    def write(self, settings: str) -> None:
+        self.path.write_text(CONFIG.replace("[databases]", f"{settings}\n[databases]"))
+
+    @property
+    def errors(self) -> list[str]:
+        assert all(event["log_level"] is LogLevel.error for event in self.events)
+        return [formatEvent(event) for event in self.events]
+
+
+@pytest.fixture
+def reloading(config: Path, monkeypatch: pytest.MonkeyPatch) -> Reloading:
+    return Reloading(config, monkeypatch)
+
+
+def test_the_file_is_read_again(reloading: Reloading) -> None:
+    reloading.write("acl_default = deny")
+    reloading.server.reload_file()
+
+    assert reloading.server.config.settings.acl_default == "deny"
+    assert reloading.errors == []
+
+
+def test_it_is_read_again_wherever_the_process_is(
+    config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.chdir(config.parent)
+    reloading = Reloading(Path(config.name), monkeypatch)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    config.write_text(CONFIG.replace("trust\n", "trust\nacl_default = deny\n"))
+    reloading.server.reload_file()
+
+    assert reloading.errors == []
+    assert reloading.server.config.settings.acl_default == "deny"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("acl_default = maybe\nno_such = 1", "acl_default"),
+        ("auth_file = nowhere", "auth_file: cannot read nowhere: No such file or directory"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_in_one_line_and_changes_nothing(
+    reloading: Reloading, text: str, said: str
+) -> None:
+    before = reloading.server.config, reloading.server.factory.authenticator
+    reloading.write(text)
+    reloading.server.reload_file()
+
+    (line,) = reloading.errors
+    assert line.startswith("the configuration was not reloaded: ")
+    assert said in line
+    assert "\n" not in line
+    assert (reloading.server.config, reloading.server.factory.authenticator) == before
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot read"), (b"\xff\xfe", "is not UTF-8 text")])
+def test_so_is_one_that_is_gone_or_no_text(reloading: Reloading, content: bytes | None, said: str) -> None:
+    before = reloading.server.config
+    if content is None:
+        reloading.path.unlink()
+    else:
+        reloading.path.write_bytes(content)
+    reloading.server.reload_file()
+
+    (line,) = reloading.errors
+    assert said in line
+    assert reloading.server.config is before
+
+
+@pytest.mark.usefixtures("_limits")
+def test_a_hangup_signal_has_it_read_again_by_the_reactor(
+    reloading: Reloading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twistnotify.shard.connection.ShardConnection.connectionFactory", FakePostgres().connect)
+    called: list[Any] = []
+    monkeypatch.setattr(reloading.reactor, "callFromThread", called.append, raising=False)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        reloading.server.startService()
+        signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+    assert called == [reloading.server.reload_file]
+    reloading.server.stopService()
+    reloading.reactor.wait(60)
+
+
+def test_files_of_the_configuration_that_are_wrong_end_the_process_with_one_line_each(config: Path) -> None:
+    config.write_text(CONFIG.replace("[databases]", "auth_file = nowhere\n[databases]"))
+
+    with pytest.raises(SystemExit) as error:
+        makeService(parsed(config))
+
+    first, second = str(error.value).splitlines()
+    assert first == "twistnotify: the configuration has errors"
+    assert second == f"{config}: [twistnotify] auth_file: cannot read nowhere: No such file or directory"
+
+
+@pytest.mark.usefixtures("_limits")
+def test_a_unix_socket_that_is_taken_ends_the_process_with_one_line(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = CONFIG.replace("[databases]", f"unix_socket_dir = {tmp_path}\n[databases]")
+    reactor = FakeReactor()
+
+    def taken(path: str, *_: object) -> None:
+        # As Twisted does, which has the path as bytes.
+        raise CannotListenError(None, path.encode(), OSError(98, "Address already in use"))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reactor, "listenUNIX", taken, raising=False)
+
+    with pytest.raises(SystemExit) as error:
+        MainServer(reactor, load(text, "config.ini"), config).startService()
+    reactor.ports[0].stopListening()
+
+    where = f"{tmp_path}/.s.PGSQL.7000"
+    assert str(error.value) == f"twistnotify: cannot listen on {where}: Address already in use"

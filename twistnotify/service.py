@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
+from weakref import WeakSet
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
@@ -53,6 +55,7 @@ class Server(MultiService):
         self._file = file
         self._mock_key = os.urandom(MOCK_KEY_BYTES)
         self._lookups: dict[str, UserLookup] = {}
+        self._old_lookups: WeakSet[UserLookup] = WeakSet()
         self._config_folder = config_folder
         self._embedded: dict[Path, EmbeddedPostgres] = {}
         random = SystemRandom()
@@ -93,10 +96,10 @@ class Server(MultiService):
     def _listen_unix(self, port: int) -> None:
         """Bind the Unix socket that libpq looks for in a folder."""
         settings = self.settings
-        path = Path(settings.unix_socket_dir) / f".s.PGSQL.{port}"
-        self._unix_port = self._reactor.listenUNIX(
-            str(path), self.factory, settings.listen_backlog, settings.unix_socket_mode, wantPID=True
-        )
+        path = str(self._config_folder / settings.unix_socket_dir / f".s.PGSQL.{port}")
+        remove_stale_socket(path)
+        mode = settings.unix_socket_mode
+        self._unix_port = self._reactor.listenUNIX(path, self.factory, settings.listen_backlog, mode)
         self.log.info("listening on {path}", path=path)
 
     def _warn(self) -> None:
@@ -112,8 +115,8 @@ class Server(MultiService):
         security = read_security(config, self._config_folder, self._file)
         restart = needs_restart(self._started_with, config)
         self.config = config
-        for lookup in self._lookups.values():
-            lookup.close()
+        # Who is being looked up is answered; then nobody asks them any more.
+        self._old_lookups.update(self._lookups.values())
         self._lookups.clear()
         self.factory.use(self._authenticator(security), config.settings)
         self._warn()
@@ -127,7 +130,7 @@ class Server(MultiService):
         ports = [port for port in (self.port, self._unix_port) if port is not None]
         self.port = self._unix_port = None
         closed: Deferred[Any] = gatherResults([maybeDeferred(port.stopListening) for port in ports])
-        for lookup in self._lookups.values():
+        for lookup in (*self._lookups.values(), *self._old_lookups):
             lookup.close()
         self.factory.terminate_all("shutdown", TERMINATED)
         closed.addCallback(lambda _: self.factory.when_empty(LAST_WORDS))
@@ -202,6 +205,25 @@ class Server(MultiService):
             self._embedded[folder] = EmbeddedPostgres(folder)
             self._embedded[folder].setServiceParent(self)
         return self._embedded[folder]
+
+
+def remove_stale_socket(path: str) -> None:
+    """Remove the Unix socket of a process that was killed.
+
+    Not by Twisted's lock file, which holds a process ID: in a container the next process often has the same one.
+    """
+    if not Path(path).is_socket():
+        return
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
+    except ConnectionRefusedError:
+        # Any other file refuses, too.
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+    except OSError:
+        # It cannot be reached: to listen will fail, and say why.
+        pass
 
 
 def _tune(listener: socket.socket, settings: Settings) -> None:

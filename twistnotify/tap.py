@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import signal
 from pathlib import Path
@@ -73,7 +74,7 @@ class MainServer(Server):
         try:
             super().startService()
         except CannotListenError as error:
-            where = f"{self.settings.listen_addr}:{self.settings.listen_port}"
+            where = f"{error.interface}:{error.port}" if error.interface else os.fsdecode(error.port)
             raise SystemExit(f"twistnotify: cannot listen on {where}: {error.socketError.strerror}") from None
         # Only when the reactor runs: it sets handlers of its own when it starts.
         self._reactor.callWhenRunning(self._watch_signals)

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from fakes.client import FakeClient, errors, notifications, ready, sqlstates
 from fakes.fixtures import MakeWorld
 from fakes.postgres import server_error
 from fakes.world import World
 
+from twistnotify.auth.rights import ChannelRule, Rights
 from twistnotify.pubsub.routing import GAP_CHANNEL
+from twistnotify.server.authentication import Security
+from twistnotify.server.commit import Committer
+from twistnotify.session.failure import SqlError
+from twistnotify.sql.statements import Listen, Notify, Unlisten
 from twistnotify.wire.errors import NoticeResponse
 
 SHARDS = ("s0", "s1")
@@ -299,3 +306,50 @@ def test_what_was_in_vain_is_withdrawn_with_what_it_brought(world: World) -> Non
     committer.withdraw(["b"])
 
     assert notifications(client.query("COMMIT")) == [("a", "y")]
+
+
+# Rights
+
+
+@pytest.fixture
+def narrowed(make_world: MakeWorld) -> World:
+    """A server where only bob may listen to what begins with "bobs"."""
+    rights = Rights([ChannelRule("bobs*", frozenset(("bob",)), None)], True)
+    return make_world(security=Security(rights=rights)).start()
+
+
+def committer_of(client: FakeClient) -> Committer:
+    committer = client.protocol.committer
+    assert isinstance(committer, Committer)
+    return committer
+
+
+@pytest.mark.parametrize("effects", [(Listen("bobs"),), (Listen("a"), Notify("a", "x"), Listen("bobs"))])
+def test_a_listen_whose_right_is_gone_makes_nothing_happen(narrowed: World, effects: tuple[Any, ...]) -> None:
+    client = narrowed.client()
+    with pytest.raises(SqlError) as caught:
+        committer_of(client).commit(effects, "immediate", "immediate")
+
+    assert caught.value.fields.sqlstate == "42501"
+    assert list(narrowed.shard.hub.listeners()) == []
+    assert narrowed.postgres.log == []
+
+
+def test_whoever_has_the_right_listens(narrowed: World) -> None:
+    client = narrowed.client(user="bob")
+
+    assert committer_of(client).commit((Listen("bobs"),), "immediate", "immediate") is None
+    assert list(narrowed.shard.channels_of(client.protocol.outbox)) == ["bobs"]
+
+
+def test_a_notify_and_an_unlisten_are_judged_when_they_come(narrowed: World) -> None:
+    client = narrowed.client()
+
+    assert committer_of(client).commit((Notify("bobs", "x"), Unlisten("bobs")), "immediate", "immediate") is None
+
+
+def test_a_client_is_registered_ahead_only_where_it_may_listen(narrowed: World) -> None:
+    alice, bob = narrowed.client(), narrowed.client(user="bob")
+
+    assert committer_of(alice).enlist(["bobs", "a", GAP_CHANNEL]) == ["a", GAP_CHANNEL]
+    assert committer_of(bob).enlist(["bobs", "a"]) == ["bobs", "a"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -8,9 +9,12 @@ import pytest
 from fakes.client import FakeClient, notifications, ready, sqlstates, startup
 from fakes.fixtures import MakeWorld
 from fakes.postgres import Notify, server_error
+from fakes.tls import FakeTlsClient, server_tls, tls_world
 from fakes.world import World
 
+from twistnotify.auth.rights import ChannelRule, Rights
 from twistnotify.pubsub.routing import GAP_CHANNEL
+from twistnotify.server.authentication import Security
 from twistnotify.server.commit import Committer
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.wire.authentication import AuthenticationOk
@@ -819,3 +823,232 @@ def test_a_fault_in_postgresql_reaches_only_its_sender(world: World) -> None:
 
     assert sqlstates(bad.hear()) == ["22023"]
     assert kinds(good.hear()) == ["NOTIFY", "running", "ready", "NOTIFY", "good", "ready"]
+
+
+# Rights that change
+
+NOBODY = Rights([ChannelRule("secret.*", frozenset(), frozenset())], True)
+EVERYBODY = Rights((), True)
+REVOKED = 'permission for channel "secret.a" was revoked: the client does not listen to it any more'
+
+
+def grant(world: World, rights: Rights) -> None:
+    world.factory.use(world.authenticator(Security(rights=rights)), world.settings)
+    world.reactor.settle()
+
+
+def test_a_right_that_is_taken_away_ends_the_subscription_with_a_warning(world: World) -> None:
+    client, other = world.client("secret.a", "news"), world.client("news")
+    grant(world, NOBODY)
+
+    (warning,) = client.hear()
+    assert isinstance(warning, NoticeResponse)
+    assert (warning.fields.severity, warning.fields.sqlstate, warning.fields.message) == ("WARNING", "42501", REVOKED)
+    assert other.hear() == []
+    for channel in ("secret.a", "news"):
+        world.postgres.notify(channel, channel)
+    world.reactor.settle()
+    assert client.heard() == [("news", "news")]
+    assert sqlstates(client.query('LISTEN "secret.a"')) == ["42501"]
+    assert sqlstates(client.query("NOTIFY \"secret.a\", 'x'")) == ["42501"]
+    world.reactor.wait(world.settings.unlisten_delay)
+    assert world.postgres.backend.channels == {"news"}
+
+
+def test_what_was_held_for_it_is_not_delivered(world: World) -> None:
+    client = world.client("secret.a", "news")
+    client.query("BEGIN")
+    for channel in ("secret.a", "news"):
+        world.postgres.notify(channel, channel)
+    world.reactor.settle()
+    grant(world, NOBODY)
+    assert client.hear() == []
+
+    assert kinds(client.query("COMMIT")) == ["COMMIT", "news", "42501", "ready"]
+
+
+def test_a_listen_of_a_transaction_does_not_outlive_its_right(world: World) -> None:
+    client = world.client()
+    client.query("BEGIN")
+    client.query('LISTEN "secret.a"')
+    grant(world, NOBODY)
+
+    assert sqlstates(client.query("COMMIT")) == ["42501"]
+    assert list(world.shard.hub.listeners()) == []
+    world.reactor.wait(world.settings.unlisten_delay)
+    assert world.postgres.backend.channels == set()
+
+
+def test_what_tells_of_losses_is_for_everybody(world: World) -> None:
+    client = world.client(GAP_CHANNEL)
+    grant(world, Rights((), False))
+
+    assert client.hear() == []
+    assert kinds(client.query(f"LISTEN {GAP_CHANNEL}")) == ["LISTEN", "ready"]
+
+
+def test_a_right_that_is_given_may_be_used(world: World) -> None:
+    grant(world, NOBODY)
+    client = world.client()
+    assert sqlstates(client.query('LISTEN "secret.a"')) == ["42501"]
+
+    grant(world, EVERYBODY)
+
+    assert client.hear() == []
+    assert kinds(client.query('LISTEN "secret.a"')) == ["LISTEN", "ready"]
+
+
+def test_a_listen_that_waits_to_be_confirmed_does_not_outlive_its_right(make_world: MakeWorld) -> None:
+    world = make_world(listen_ack="confirmed").start()
+    client = world.client()
+    world.postgres.holds = True
+    client.query('LISTEN "secret.a"')
+    grant(world, NOBODY)
+    go_on(world)
+    client.hear()
+    world.postgres.notify("secret.a", "x")
+    world.reactor.settle()
+
+    assert client.heard() == []
+
+
+def test_a_listen_that_waits_for_room_does_not_outlive_its_right(small: World) -> None:
+    client, other = small.client(), small.client()
+    small.postgres.holds = True
+    for payload in "123":
+        other.query(f"NOTIFY news, '{payload}'")
+    client.query("BEGIN")
+    client.query('LISTEN "secret.a"')
+    client.query("NOTIFY news, 'x'")
+    assert client.query("COMMIT") == []
+    grant(small, NOBODY)
+    go_on(small)
+    client.hear()
+    small.postgres.notify("secret.a", "x")
+    small.reactor.settle()
+
+    assert client.heard() == []
+
+
+def test_one_that_is_being_ended_has_no_rights_to_lose(world: World) -> None:
+    client = world.client("secret.a")
+    client.transport.room = 0
+    world.factory.terminate_all("shutdown", _shutting_down())
+    grant(world, NOBODY)
+    client.transport.room = None
+    world.reactor.settle()
+
+    assert sqlstates(client.hear()) == ["57P01"]
+
+
+def test_one_that_is_not_in_has_none(world: World) -> None:
+    client = world.connect()
+    client.protocol.take_rights(NOBODY.of("alice"))
+    world.reactor.settle()
+
+    assert client.transport.received == b""
+
+
+def test_rights_may_change_while_one_waits(world: World) -> None:
+    client = wait_for_confirmation(world)
+    grant(world, NOBODY)
+    go_on(world)
+
+    assert kinds(client.hear()) == ["LISTEN", "ready"]
+
+
+# Over TLS
+
+
+@pytest.fixture
+def secured(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
+    """A server with TLS, which may be slow."""
+    tls = server_tls(tmp_path)
+    return tls_world(make_world, monkeypatch, tls, {}, client_queue_hard_limit=65536, shard_queue_size=2)
+
+
+def secure_client(world: World, *listens: str) -> FakeTlsClient:
+    client = FakeTlsClient(world)
+    assert ready(client.secure())
+    for channel in listens:
+        client.query(f"LISTEN {channel}")
+    return client
+
+
+def test_over_tls_a_burst_is_one_write_a_client(secured: World) -> None:
+    clients = [secure_client(secured, "news") for _ in range(5)]
+    for client in clients:
+        client.transport.writes.clear()
+    for number in range(1000):
+        secured.postgres.notify("news", str(number))
+    secured.reactor.settle()
+
+    assert [len(client.transport.writes) for client in clients] == [1] * 5
+    assert all([payload for _, payload in client.heard()] == [*map(str, range(1000))] for client in clients)
+
+
+def test_over_tls_replies_and_notifications_keep_their_order(secured: World) -> None:
+    client = secure_client(secured, "news")
+
+    assert kinds(client.query("NOTIFY news, 'mine'")) == ["NOTIFY", "mine", "ready"]
+
+
+def test_over_tls_a_listener_that_does_not_read_is_ended_too(secured: World) -> None:
+    slow, quick = secure_client(secured, "news"), secure_client(secured, "news")
+    slow.transport.room = 0
+    for number in range(40):
+        secured.postgres.notify("news", f"{number % 10}" * 7000)
+        secured.reactor.settle()
+    assert secured.factory.counters.disconnects == {}
+    slow.transport.room = None
+    secured.reactor.settle()
+
+    assert kinds(slow.hear())[-1] == "53400"
+    assert len(quick.heard()) == 40
+    secured.reactor.wait(LAST_WORDS)
+    assert slow.gone
+    assert secured.factory.counters.disconnects == {"slow_hard": 1}
+
+
+def test_over_tls_one_that_waits_is_not_read_from(secured: World) -> None:
+    client, other = secure_client(secured), secured.client()
+    secured.postgres.holds = True
+    for payload in "123":
+        other.query(f"NOTIFY news, '{payload}'")
+    for payload in "abcd":
+        client.ask(f"NOTIFY news, '{payload}'")
+    secured.reactor.settle()
+    assert not client.transport.reading
+    assert client.hear() == []
+
+    go_on(secured)
+
+    assert client.transport.reading
+    assert kinds(client.hear()).count("NOTIFY") == 4
+
+
+def test_over_tls_a_goodbye_is_one(secured: World) -> None:
+    client = secure_client(secured, "news")
+    client.send(Terminate().encode())
+    client.hang_up()
+    secured.reactor.settle()
+
+    assert client.gone
+    secured.assert_empty()
+    assert secured.factory.counters.disconnects == {"client": 1}
+
+
+def test_over_tls_one_that_vanishes_is_gone(secured: World) -> None:
+    client = secure_client(secured, "news")
+    client.transport.peer_closed = True
+    secured.reactor.settle()
+
+    assert client.gone
+    secured.assert_empty()
+
+
+def test_a_handshake_that_comes_when_nobody_waits_for_it_changes_nothing(world: World) -> None:
+    client = world.client("news")
+    client.protocol.handshakeCompleted()
+
+    assert kinds(client.query("NOTIFY news, 'x'")) == ["NOTIFY", "x", "ready"]

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from fakes.client import ready, sqlstates
+from fakes.fixtures import MakeWorld
 from fakes.reactor import FakeReactor
+from fakes.tls import FakeTlsClient, server_tls, tls_world
 from fakes.transport import FakeTransport
+from fakes.world import World
 from typing_extensions import override
 
 from twistnotify.pubsub.outbox import PIECE
+from twistnotify.server.factory import TERMINATED
 from twistnotify.server.flush import FlushList
+from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.server.writer import OutboxProtocol
+from twistnotify.wire.notification import NotificationResponse
+from twistnotify.wire.simple_query import Query
 
 
 class Client(OutboxProtocol):
@@ -230,3 +240,255 @@ def test_whoever_feeds_a_client_is_told_when_it_takes_nothing_and_when_it_has_ca
     assert client.backed == [True, False]
     client.deliver(b"three")
     assert client.backed == [True, False]
+
+
+# Over TLS
+
+
+class Secure:
+    """A client over TLS, and frames for it that say in which order they were handed on."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.client = FakeTlsClient(world)
+        assert ready(self.client.secure())
+        self.kernel = self.client.transport
+        self.protocol = self.client.protocol
+        self.kernel.writes.clear()
+        self.handed_on = 0
+
+    def deliver(self, count: int = 1, size: int = 10) -> None:
+        for _ in range(count):
+            payload = f"{self.handed_on} ".ljust(size, "x")
+            self.protocol.outbox.deliver(NotificationResponse(1, "c", payload).encode())
+            self.handed_on += 1
+        self.protocol.flush()
+
+    def drain(self, room: int | None = None) -> None:
+        """Have the kernel take more, and the reactor notice."""
+        self.kernel.room = room
+        self.world.reactor.settle()
+
+    def in_order(self) -> int:
+        """Return how many frames have come; they came in order, with nothing between them."""
+        numbers = [int(payload.partition(" ")[0]) for _, payload in self.client.heard()]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+        return len(numbers)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that wait anywhere for the kernel."""
+        return len(self.protocol.outbox) + self.kernel.buffered
+
+
+LIMIT = 2 * PIECE
+
+
+@pytest.fixture
+def secure(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Secure:
+    return Secure(tls_world(make_world, monkeypatch, server_tls(tmp_path), {}, client_queue_hard_limit=LIMIT))
+
+
+def test_over_tls_a_burst_is_one_write(secure: Secure) -> None:
+    secure.deliver(1000)
+    secure.world.reactor.settle()
+
+    assert len(secure.kernel.writes) == 1
+    assert secure.in_order() == 1000
+
+
+def test_over_tls_all_of_one_turn_is_one_write(secure: Secure) -> None:
+    for _ in range(10):
+        secure.deliver(10)
+    secure.world.reactor.settle()
+
+    assert len(secure.kernel.writes) == 1
+    assert secure.in_order() == 100
+
+
+def test_over_tls_nothing_goes_out_in_clear(secure: Secure) -> None:
+    secure.deliver(10)
+    secure.world.reactor.settle()
+
+    assert b"xxx" not in secure.kernel.received
+
+
+def test_over_tls_a_client_that_takes_nothing_is_written_no_more_and_not_read_from(secure: Secure) -> None:
+    secure.kernel.room = 0
+    secure.deliver(20, 20_000)
+    secure.world.reactor.settle()
+    buffered = secure.kernel.buffered
+    assert not secure.kernel.reading
+    for _ in range(10):
+        secure.deliver(1, 20_000)
+        secure.world.reactor.settle()
+
+    assert secure.kernel.buffered == buffered < 2 * PIECE
+    secure.drain()
+    assert secure.in_order() == 30
+    assert secure.kernel.reading
+    assert secure.waiting == 0
+
+
+def test_over_tls_a_client_that_takes_little_gets_everything_in_order(secure: Secure) -> None:
+    secure.kernel.room = 0
+    secure.deliver(10, 40_000)
+    secure.world.reactor.settle()
+    secure.deliver(10, 30_000)
+    heard = turns = 0
+    while secure.waiting:
+        secure.drain(50_000)
+        heard += secure.in_order()
+        turns += 1
+
+    assert heard == 20
+    assert turns > 10
+    assert secure.kernel.reading
+
+
+def test_over_tls_one_that_catches_up_may_fall_behind_again(secure: Secure) -> None:
+    for _ in range(3):
+        secure.kernel.room = 0
+        secure.deliver(10, 40_000)
+        secure.world.reactor.settle()
+        assert not secure.kernel.reading
+        secure.drain()
+        assert secure.in_order() == 10
+        assert secure.kernel.reading
+
+
+def test_over_tls_whoever_feeds_a_client_is_told_likewise(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:
+    backed: list[bool] = []
+    monkeypatch.setattr(secure.protocol, "backed_up", backed.append)
+    secure.kernel.room = 0
+    secure.deliver(10, 40_000)
+    secure.world.reactor.settle()
+    secure.deliver(10, 10_000)
+    assert backed == [True]
+
+    secure.drain(1_000_000)
+
+    assert backed[-1] is False
+    assert secure.in_order() == 20
+
+
+def test_over_tls_it_does_not_matter_how_often_it_is_told_to_write_no_more(secure: Secure) -> None:
+    secure.protocol.pauseProducing()
+    secure.protocol.pauseProducing()
+    secure.deliver(1)
+    secure.protocol.resumeProducing()
+    secure.world.reactor.settle()
+
+    assert secure.in_order() == 1
+    assert secure.kernel.reading
+
+
+def test_over_tls_reading_goes_on_only_when_nothing_stands_against_it(secure: Secure) -> None:
+    secure.kernel.room = 0
+    secure.deliver(10, 40_000)
+    secure.protocol.stall(True)
+    secure.drain()
+    assert not secure.kernel.reading
+
+    secure.protocol.stall(False)
+
+    assert secure.kernel.reading
+
+
+def test_over_tls_a_client_over_the_limit_is_ended_behind_the_last_whole_frame(secure: Secure) -> None:
+    secure.kernel.room = 100
+    while secure.client.protocol._end_reason is None:
+        secure.deliver(1, 20_000)
+        secure.world.reactor.settle()
+        assert secure.waiting < LIMIT + 2 * PIECE
+    assert secure.world.factory.counters.disconnects == {}
+
+    secure.drain()
+
+    messages = secure.client.hear()
+    assert sqlstates(messages[-1:]) == ["53400"]
+    assert len(messages) < secure.handed_on
+    secure.client.hang_up()
+    secure.world.reactor.wait(LAST_WORDS)
+    assert secure.client.gone
+    assert secure.world.factory.counters.disconnects == {"slow_hard": 1}
+
+
+def test_over_tls_one_that_never_reads_why_is_ended_all_the_same(secure: Secure) -> None:
+    secure.kernel.room = 0
+    while secure.client.protocol._end_reason is None:
+        secure.deliver(1, 20_000)
+        secure.world.reactor.settle()
+    secure.world.reactor.wait(LAST_WORDS)
+
+    assert secure.client.gone
+
+
+def test_over_tls_an_end_is_told_and_answered(secure: Secure) -> None:
+    secure.deliver(1)
+    secure.protocol.terminate("test", TERMINATED)
+    secure.world.reactor.settle()
+
+    notification, error = secure.client.hear()
+    assert isinstance(notification, NotificationResponse)
+    assert sqlstates([error]) == ["57P01"]
+    assert secure.client.alert == "closed"
+    secure.client.hang_up()
+    secure.world.reactor.settle()
+    assert secure.client.gone
+
+
+def test_over_tls_an_end_is_not_waited_for_for_ever(secure: Secure) -> None:
+    secure.protocol.terminate("test", TERMINATED)
+    secure.world.reactor.wait(LAST_WORDS - 0.1)
+    assert not secure.client.gone
+
+    secure.world.reactor.wait(0.1)
+
+    assert secure.client.gone
+
+
+@pytest.mark.parametrize("size", [10, 30_000])
+def test_over_tls_a_connection_closes_behind_everything_that_waits(secure: Secure, size: int) -> None:
+    secure.kernel.room = 0
+    secure.deliver(10, 40_000)
+    secure.world.reactor.settle()
+    secure.deliver(8, size)
+    secure.protocol.close_behind()
+    secure.drain()
+
+    assert secure.in_order() == 18
+    assert secure.client.alert == "closed"
+    secure.client.hang_up()
+    secure.world.reactor.settle()
+    assert secure.client.gone
+
+
+def test_over_tls_replies_and_the_reason_come_before_the_end(secure: Secure) -> None:
+    secure.kernel.room = 0
+    packets = Query(b"SELECT 1").encode() * 1370 + b"\0\0\0\0\4"
+    secure.client.send(packets)
+    secure.kernel.arrived[:] = [b"".join(secure.kernel.arrived)]
+    secure.world.reactor.settle()
+    secure.drain()
+
+    messages = secure.client.hear()
+    assert len(messages) == 1370 * 4 + 1
+    assert sqlstates(messages) == ["08P01"]
+
+
+def test_over_tls_a_connection_that_is_lost_while_it_is_blocked_is_no_trouble(secure: Secure) -> None:
+    secure.kernel.room = 0
+    secure.deliver(10, 40_000)
+    secure.kernel.broken = True
+    secure.drain()
+
+    assert secure.client.gone
+    secure.world.assert_empty()
+
+
+def test_over_tls_nothing_to_resume_is_nothing(secure: Secure) -> None:
+    secure.protocol.resumeProducing()
+    secure.world.reactor.settle()
+
+    assert secure.kernel.writes == []

@@ -23,6 +23,8 @@ MAX_LINES = 10_000
 MAX_NAMES = 100_000
 
 _KINDS = {"local", "host", "hostssl", "hostnossl"}
+# PostgreSQL's others. Any other word is not shown: it may be the first of a file of keys that was named by mistake.
+_OTHER_KINDS = {"hostgssenc", "hostnogssenc", "include", "include_if_exists", "include_dir"}
 _METHODS = {
     "trust": "trust",
     "reject": "reject",
@@ -122,7 +124,7 @@ def _rule(number: int, fields: list[_Field], include: Include) -> HbaRule:
     rest = iter(fields)
     kind = _single(rest, "type").text
     if kind not in _KINDS:
-        raise _Unusable(f"the type {printable(kind)} is not supported")
+        raise _Unusable(f"the type {kind} is not supported" if kind in _OTHER_KINDS else "the line begins with no type")
     databases = _databases(_included(_next(rest, "database"), include))
     users = _users(_included(_next(rest, "user"), include))
     network = None if kind == "local" else _network(rest)

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from twistnotify.server.arrival import Arrival
 
 NONCE_BYTES = 18
-SALT_BYTES = 16
 MD5_SALT_BYTES = 4
 """As many as PostgreSQL draws."""
 QUICK_ITERATIONS = 10_000
@@ -59,6 +58,30 @@ class Security:
     scram_iterations: int = 4096
     tls: ServerTls | None = None
     rights: Rights = field(default_factory=lambda: Rights((), True))
+
+
+class _Shared:
+    """The outcome of some work for all who wait for it, however many give up."""
+
+    def __init__(self, work: Deferred[ScramSecret]) -> None:
+        self._outcome: ScramSecret | None = None
+        self._waiting: list[Deferred[ScramSecret]] = []
+        work.addCallback(self._done)
+
+    def wait(self) -> Deferred[ScramSecret]:
+        """Return a Deferred of one's own, which may be cancelled."""
+        if self._outcome is not None:
+            return succeed(self._outcome)
+        waiting: Deferred[ScramSecret] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
+
+    def _done(self, outcome: ScramSecret) -> None:
+        self._outcome = outcome
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            if not each.called:
+                each.callback(outcome)
 
 
 class Authenticator:
@@ -81,7 +104,7 @@ class Authenticator:
         self._lookup = lookup
         self._random_bytes = random_bytes
         self._mock_key = mock_key
-        self._derived: dict[str, tuple[PlainSecret, ScramSecret]] = {}
+        self._keys: dict[str, tuple[PlainSecret, _Shared]] = {}
         self._usual = _usual(security)
 
     @property
@@ -153,20 +176,17 @@ class Authenticator:
             return self._scram(arrival, secret, doomed=doomed)
         if isinstance(secret, Md5Secret) or doomed:
             return self._scram(arrival, self._mock_scram(user), doomed=True)
-        known, derived = self._derived.get(user, (None, None))
-        if derived is not None and known == secret:
-            return self._scram(arrival, derived, secret)
-        return self._derive_secret(user, secret).addCallback(lambda made: self._scram(arrival, made, secret))
+        return self._derived(user, secret).addCallback(lambda made: self._scram(arrival, made, secret))
 
-    def _derive_secret(self, user: str, secret: PlainSecret) -> Deferred[ScramSecret]:
-        """Make the keys of a password that is known in clear text, once."""
-        salt, iterations = self._random_bytes(SALT_BYTES), self.security.scram_iterations
-        made = self._aside(iterations, lambda: scram_secret(secret.password, salt, iterations))
-        return made.addCallback(lambda derived: self._keep(user, secret, derived))
-
-    def _keep(self, user: str, secret: PlainSecret, derived: ScramSecret) -> ScramSecret:
-        self._derived[user] = secret, derived
-        return derived
+    def _derived(self, user: str, secret: PlainSecret) -> Deferred[ScramSecret]:
+        """Return the keys of a password that is known in clear text, which are made once."""
+        known, keys = self._keys.get(user, (None, None))
+        if keys is None or known != secret:
+            # The salt is that of a user who does not exist: a reload must not tell the two apart.
+            salt, iterations = self._mock_scram(user).salt, self.security.scram_iterations
+            keys = _Shared(self._aside(iterations, lambda: scram_secret(secret.password, salt, iterations)))
+            self._keys[user] = secret, keys
+        return keys.wait()
 
     def _scram(self, arrival: Arrival, secret: ScramSecret, known: Known = None, doomed: bool = False) -> ScramProof:
         nonce = base64.b64encode(self._random_bytes(NONCE_BYTES)).decode()

@@ -87,6 +87,11 @@ class Committer:
         for channel in _listened(effects):
             check_right_to_listen(self.rights, channel)
 
+    def forbidden(self) -> list[str]:
+        """Return what the client is registered for, maybe ahead of its commit, and must not listen to."""
+        registered = (channel for shard in self.database.shards for channel in shard.channels_of(self.outbox))
+        return [channel for channel in dict.fromkeys(registered) if not self._may_listen(channel)]
+
     def withdraw(self, channels: Sequence[str]) -> None:
         """End registrations that no commit has followed."""
         self._unlisten(channels)
@@ -125,6 +130,9 @@ class Committer:
             # Once each: who has been let in at one shard does not queue there again.
             if not shard.room.open:
                 await self._room(shard.room)
+        if self.rights is not None:
+            # They may be others by now.
+            self._check_rights(effects)
         words = self._last_words(effects)
         added = self._listen(words)
         answers = [_answer(unit) for _, unit in units] if notify_ack == "committed" else []

@@ -122,8 +122,8 @@ class ClientProtocol(OutboxProtocol):
             return
         if not arrival.handshake_completed():
             # Without a word, as PostgreSQL does: it would be the word of a server for another protocol.
-            self._end_reason = "protocol"
-            self.socket.loseConnection()
+            self.session.abandon()
+            self._close("protocol")
             return
         self.secure()
         if not arrival.is_direct:
@@ -391,7 +391,8 @@ class ClientProtocol(OutboxProtocol):
         if self.committer is None or self._end_reason is not None:
             return
         self.committer.rights = rights
-        lost = self.session.revoke(rights)
+        self.session.revoke(rights)
+        lost = self.committer.forbidden()
         self.committer.withdraw(lost)
         for channel in lost:
             self.warn(ErrorFields("WARNING", "42501", REVOKED.format(channel)))

@@ -66,7 +66,7 @@ class _Reader:
             try:
                 users[user] = parse_secret(secret)
             except ValueError as error:
-                self._add("auth_file", f"{name}: the secret of a user {error}")
+                self._add("auth_file", f"{name}: {error}")
         self.problems += [Problem(name, fault.line, None, None, fault.message) for fault in faults]
         return users
 
@@ -81,7 +81,8 @@ class _Reader:
         """Return the TLS of clients, None if there is none."""
         if settings.client_tls_sslmode == "disable":
             return None
-        self._check_private("client_tls_key_file", settings.client_tls_key_file)
+        if not self._check_private("client_tls_key_file", settings.client_tls_key_file):
+            return None
         located = replace(
             settings,
             client_tls_key_file=self._path(settings.client_tls_key_file),

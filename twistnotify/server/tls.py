@@ -110,7 +110,10 @@ def _use_certificate(made: SSL.Context, settings: Settings) -> None:
 
 
 def _use_key(made: SSL.Context, settings: Settings) -> None:
-    made.use_privatekey(load_key(settings.client_tls_key_file))
+    try:
+        made.use_privatekey(load_key(settings.client_tls_key_file))
+    except TlsFault as fault:
+        raise TlsFault(f"client_tls_key_file cannot be used: {fault}") from None
     made.check_privatekey()
 
 
@@ -164,7 +167,10 @@ def _read(setting: str, path: str) -> bytes:
 
 def _end_point(pem: bytes) -> bytes | None:
     """Return the hash of a certificate by the algorithm of its own signature, SHA-256 in the place of weak ones."""
-    certificate = x509.load_pem_x509_certificate(pem)
+    try:
+        certificate = x509.load_pem_x509_certificate(pem)
+    except ValueError:
+        raise TlsFault("client_tls_cert_file cannot be used: it holds no certificate in PEM") from None
     algorithm = certificate.signature_hash_algorithm
     if algorithm is None:
         return None

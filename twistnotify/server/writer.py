@@ -155,6 +155,8 @@ class OutboxProtocol(Protocol):
         if self._blocked:
             return
         if self._closing:
+            # Again, since TLS may have gathered small writes meanwhile: without a producer it would drop them.
+            self.socket.loseConnection()
             self.socket.unregisterProducer()
         self._update_reading()
         self.backed_up(False)

@@ -203,15 +203,17 @@ class Session:
         """Answer an action that says so of itself."""
         self._answer = answer
 
-    def revoke(self, rights: UserRights | None) -> tuple[str, ...]:
-        """Take on other rights; return the channels that the client must not listen to any more, and does not."""
+    def revoke(self, rights: UserRights | None) -> None:
+        """Take on other rights: what the client must not listen to any more it does not."""
         self.rights = rights
-        if rights is None:
-            return ()
-        lost = tuple(name for name in self.channels if name != GAP_CHANNEL and not rights.may_listen(name))
-        for channel in lost:
-            del self.channels[channel]
-        return lost
+        self._listen_to(self.channels)
+
+    def _listen_to(self, channels: dict[str, None]) -> None:
+        """Note what the client listens to now; rights may have changed while a commit was waited for."""
+        rights = self.rights
+        if rights is not None:
+            channels = {name: None for name in channels if name == GAP_CHANNEL or rights.may_listen(name)}
+        self.channels = channels
 
     def attach(self, parameters: Mapping[str, str]) -> None:
         """Answer `Attach` with what the upstream reports of its settings."""
@@ -520,7 +522,7 @@ class Session:
             check_name(self, listen.channel)
             channels = self.channels_after((listen,))
             yield Commit((listen,))
-            self.channels = channels
+            self._listen_to(channels)
         except SqlError as failure:
             yield from self.fail_query(failure)
             return
@@ -633,7 +635,7 @@ class Session:
                 channels = self.channels_after(effects)
                 self.reserved = False
                 yield Commit(effects)
-                self.channels = channels
+                self._listen_to(channels)
         except SqlError:
             self.transaction.happen(Event.COMMIT_FAILED)
             raise
