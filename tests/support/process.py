@@ -88,6 +88,15 @@ class TwistnotifyProcess:
         for word in FORBIDDEN:
             assert word not in self.log(), self.log()
 
+    def reload(self, config_text: str | None = None, says: str = "configuration reloaded") -> None:
+        """Have it read its configuration again, another one if there is one, and wait until the log says so."""
+        if config_text is not None:
+            self._config.write_text(config_text, encoding="utf-8")
+        before = self.log().count(says)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+        self.wait_for_log(re.escape(says), before + 1)
+
     def kill(self) -> None:
         """End it at once."""
         if self._process is None:

@@ -30,8 +30,11 @@ class ConnectionEnded(Exception):
 class RawClient:
     """A socket, and the messages on it; it has logged in unless `database` is None."""
 
-    def __init__(self, port: int, database: str | None = "postgres", receive_buffer: int = 0) -> None:
+    def __init__(self, port: int, database: str | None = "postgres", receive_buffer: int = 0, source: str = "") -> None:
+        """Connect; `source` is the address to come from, if it matters."""
         self.socket = socket.socket()
+        if source:
+            self.socket.bind((source, 0))
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(DEADLINE)
