@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from support.secrets import shown_in
 
 DEADLINE = 60.0
 """Seconds that anything may take before a test fails for it: generous, since machines are shared."""
@@ -87,6 +88,7 @@ class TwistnotifyProcess:
         assert status in CLEAN_STATUSES, f"twistnotify ended with status {status}:\n{self.log()}"
         for word in FORBIDDEN:
             assert word not in self.log(), self.log()
+        self._keeps_secrets()
 
     def reload(self, config_text: str | None = None, says: str = "configuration reloaded") -> None:
         """Have it read its configuration again, another one if there is one, and wait until the log says so."""
@@ -105,6 +107,10 @@ class TwistnotifyProcess:
         self._process.kill()
         self._process.wait(DEADLINE)
         self._release()
+        self._keeps_secrets()
+
+    def _keeps_secrets(self) -> None:
+        assert shown_in(self.log()) == []
 
     def log(self) -> str:
         """Return what it has logged."""

@@ -18,6 +18,7 @@ from support.configuration import config_for
 from support.postgres import PostgresServer
 from support.process import TwistnotifyProcess
 from support.raw import RawClient
+from support.secrets import PASSWORDS
 
 from twistnotify.auth.password import prepared
 from twistnotify.auth.scram_client import ClientFirst
@@ -48,12 +49,12 @@ class Role:
     attributes: str = ""
 
 
-SCRAM = Role("tn_scram", "open sesame")
-STORED = Role("tn_stored", "open barley, please")
-MD5 = Role("tn_md5", "open rye", secret="md5")
-EXPIRED = Role("tn_expired", "open millet", attributes="VALID UNTIL '2001-01-01'")
-ASKED = Role("tn_asked", "open oats")
-ASKER = Role("tn_asker", "who goes there", attributes="SUPERUSER")
+SCRAM = Role("tn_scram", PASSWORDS[0])
+STORED = Role("tn_stored", PASSWORDS[1])
+MD5 = Role("tn_md5", PASSWORDS[2], secret="md5")
+EXPIRED = Role("tn_expired", PASSWORDS[3], attributes="VALID UNTIL '2001-01-01'")
+ASKED = Role("tn_asked", PASSWORDS[4])
+ASKER = Role("tn_asker", PASSWORDS[5], attributes="SUPERUSER")
 ROLES = (SCRAM, STORED, MD5, EXPIRED, ASKED, ASKER)
 
 OPEN = "local all all trust\nhost all postgres 127.0.0.1/32 trust\n"
