@@ -579,3 +579,19 @@ def test_a_reload_looks_users_up_anew(
     assert relays[-1] is not old
     assert relays[-1].where()["user"] == "other"
     running.ends_clean()
+
+
+def test_files_are_beside_the_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    postgres, reactor = FakePostgres().install(monkeypatch), FakeReactor()
+    line = "host=/own sslrootcert=system sslmode=verify-full sslcert=tls/own.crt sslkey=/keys/own.key"
+    text = f"[twistnotify]\nauth_type = trust\n[databases]\nown = {line}\n"
+    server = Server(reactor, load(text, "config.ini"), tmp_path)
+    server.startService()
+    reactor.settle()
+
+    (keywords,) = postgres.attempts
+    assert keywords["sslrootcert"] == "system"
+    assert keywords["sslcert"] == f"{tmp_path}/tls/own.crt"
+    assert keywords["sslkey"] == "/keys/own.key"
+    server.stopService()
+    reactor.wait(LAST_WORDS + DRAIN_TIMEOUT)

@@ -20,6 +20,7 @@ from twistnotify.config.model import Config, DatabaseConfig, RelayConfig, Settin
 from twistnotify.config.reload import needs_restart
 from twistnotify.relay.lookup import UserLookup
 from twistnotify.relay.lookup_session import auth_session
+from twistnotify.relay.tls import SYSTEM
 from twistnotify.relay.upstream import Relay
 from twistnotify.server.authentication import Authenticator, Security
 from twistnotify.server.database import Database
@@ -33,6 +34,8 @@ from twistnotify.shard.link import Conninfo
 from twistnotify.shard.service import ShardService
 
 MOCK_KEY_BYTES = 32
+FILES = frozenset(("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile"))
+"""Keywords whose value is a path."""
 
 
 class Server(MultiService):
@@ -184,7 +187,7 @@ class Server(MultiService):
         return {**keywords, "user": user, **password}
 
     def _conninfo(self, config: ShardConfig | RelayConfig) -> Conninfo:
-        keywords = dict(config.conninfo)
+        keywords = {word: self._located(word, value) for word, value in config.conninfo}
         if isinstance(config, RelayConfig):
             keywords |= {"ciphers": config.ciphers, "tls13_ciphers": config.tls13_ciphers}
         if config.embedded is None:
@@ -195,6 +198,10 @@ class Server(MultiService):
             return embedded.conninfo().addCallback(lambda where: {**keywords, **where})
 
         return conninfo
+
+    def _located(self, word: str, value: str) -> str:
+        """Return the value of a keyword; a file is beside the configuration, wherever the process was started."""
+        return str(self._config_folder / value) if word in FILES and value != SYSTEM else value
 
     def _folder(self, name: str) -> Path:
         start = self._config_folder if os.access(self._config_folder, os.W_OK) else Path.cwd()

@@ -26,8 +26,7 @@ The server reads one INI file, `etc/config.ini` in a checkout. It has the sectio
 * A value is everything behind the first `=`, without the blanks around it. Nothing is interpolated.
 * Durations are in seconds (`5`, `0.2`) or have a suffix (`5 ms`, `5 s`). Sizes are in bytes (`65536`) or have
   a suffix (`64 kB`, `8 MB`, `1 GB`), in powers of 1024. Booleans are `1 on yes true 0 off no false`.
-* Relative paths start in the folder of this file; but those of libpq's keywords and of the settings `server_tls_*`
-  start where the server was started, so let these be absolute.
+* Relative paths start in the folder of this file.
 * An unknown or repeated section, key or keyword is an error. All errors are reported at once, each with file,
   line, section and key, and never with a password:
 

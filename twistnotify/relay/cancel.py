@@ -6,17 +6,15 @@ is, with the same checks, as libpq does since version 17: otherwise whoever list
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python.failure import Failure
 
 from twistnotify.relay.connection import Upstream, UpstreamRefused
 from twistnotify.relay.places import Place, Unreachable, connect
+from twistnotify.relay.tls import ClientTls
 from twistnotify.wire.startup import CancelRequest
-
-if TYPE_CHECKING:
-    from twistnotify.relay.tls import ClientTls
 
 
 def send_cancel(

@@ -11,7 +11,7 @@ it is gone. Over TLS, where one has to go through the transport, the upstream is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import Deferred, fail
@@ -22,13 +22,11 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from twistnotify.relay.places import Dialled, Place, tune
+from twistnotify.relay.tls import ClientTls
 from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.framing import FrameBuffer
 from twistnotify.wire.session_status import Terminate
 from twistnotify.wire.startup import SSLRequest
-
-if TYPE_CHECKING:
-    from twistnotify.relay.tls import ClientTls
 
 MUCH = 65_536
 """Bytes that may wait for the server before the consumer is to stop: what Twisted's transports have, too."""

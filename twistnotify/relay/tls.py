@@ -2,8 +2,6 @@
 
 Two keywords are not libpq's: `ciphers`, as in OpenSSL's lists, for TLS 1.2 and older, and `tls13_ciphers`. Without
 them, and where they say `default`, the choice is Twisted's.
-
-Imported where a server has agreed to TLS, and not before.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import base64
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
@@ -32,14 +32,12 @@ from twistnotify.relay.connection import (
 from twistnotify.relay.demands import TLS_MODES, Authentication, check_attributes, with_sslmode
 from twistnotify.relay.login import Derivation, LoginRefused, log_in
 from twistnotify.relay.places import Place, Unreachable, connect, look_up, places
+from twistnotify.relay.tls import ClientTls, TlsFault
 from twistnotify.session.actions import Replay
 from twistnotify.session.encodings import server_codec
 from twistnotify.wire.errors import ErrorFields, ErrorResponse
 from twistnotify.wire.session_status import ParameterStatus
 from twistnotify.wire.violations import ProtocolViolation
-
-if TYPE_CHECKING:
-    from twistnotify.relay.tls import ClientTls
 
 __all__ = ["Conninfo", "Consumer", "Relay", "Upstream", "UpstreamRefused"]
 
@@ -259,9 +257,6 @@ def _places(conninfo: Mapping[str, str]) -> list[Place]:
 
 
 def _client_tls(conninfo: Mapping[str, str], host: str) -> ClientTls:
-    # Only here, so that a connection without TLS costs nothing of it.
-    from twistnotify.relay.tls import ClientTls, TlsFault
-
     try:
         return ClientTls(conninfo, host)
     except TlsFault as fault:
