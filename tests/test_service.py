@@ -11,6 +11,7 @@ import pytest
 from fakes.client import FakeClient, errors, ready, sqlstates
 from fakes.postgres import FakePostgres
 from fakes.reactor import FakePort, FakeReactor
+from fakes.threads import FakePool
 from fakes.tls import SERVER
 from fakes.upstream import FakeRelay
 from twisted.internet.defer import Deferred, execute
@@ -22,6 +23,7 @@ from twistnotify.config.loader import load
 from twistnotify.config.model import Config, Settings
 from twistnotify.config.problems import ConfigurationError
 from twistnotify.relay.lookup import IDLE
+from twistnotify.server.derivations import Derivations
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.service import Server, remove_stale_socket
 from twistnotify.shard import embedded
@@ -74,6 +76,7 @@ class Running:
         self.postgres = FakePostgres().install(monkeypatch)
         self.lines: list[str] = []
         monkeypatch.setattr(Server, "log", Logger(observer=lambda event: self.lines.append(formatEvent(event))))
+        monkeypatch.setattr(service, "Derivations", lambda reactor: Derivations(reactor, FakePool()))
         self.server = Server(self.reactor, configuration(**settings), folder)
 
     def start(self) -> Running:
@@ -526,13 +529,14 @@ def test_all_may_be_looked_up_in_one_database(
 
 
 @pytest.mark.parametrize("database", ["app", "nowhere"])
-def test_where_nobody_can_be_asked_a_user_is_one_who_does_not_exist(
+def test_a_user_of_a_database_that_cannot_be_asked_is_looked_up_in_another_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relays: list[NotedRelay], database: str
 ) -> None:
     running = Running(monkeypatch, tmp_path, **ASKING).start()
 
-    assert running.connect().log_in(database=database, user="carol") == [AuthenticationSASL(("SCRAM-SHA-256",))]
-    assert all(relay.upstreams == [] for relay in relays)
+    assert running.connect().log_in(database=database, user="carol") == []
+
+    assert [relay.database for relay in relays if relay.upstreams] == ["own"]
     running.ends_clean()
 
 

@@ -24,6 +24,7 @@ from twistnotify.relay.tls import SYSTEM
 from twistnotify.relay.upstream import Relay
 from twistnotify.server.authentication import Authenticator, Security
 from twistnotify.server.database import Database
+from twistnotify.server.derivations import Derivations
 from twistnotify.server.factory import TERMINATED, ClientFactory
 from twistnotify.server.flush import FlushList
 from twistnotify.server.protocol import LAST_WORDS
@@ -56,6 +57,7 @@ class Server(MultiService):
         self._unix_port: Any = None
         self._reactor = reactor
         self._file = file
+        self._derivations = Derivations(reactor)
         self._mock_key = os.urandom(MOCK_KEY_BYTES)
         self._lookups: dict[str, UserLookup] = {}
         self._old_lookups: WeakSet[UserLookup] = WeakSet()
@@ -93,6 +95,7 @@ class Server(MultiService):
         if settings.unix_socket_dir:
             self._listen_unix(where.port)
         super().startService()
+        self.factory.authenticator.warm_up()
         self._warn()
         self.log.info("listening on {host}:{port}", host=where.host, port=where.port)
 
@@ -140,6 +143,7 @@ class Server(MultiService):
         return closed.addCallback(self._stop_shards)
 
     def _stop_shards(self, _: object) -> Deferred[Any]:
+        self._derivations.stop()
         stopped: Deferred[Any] = super().stopService()
         return stopped
 
@@ -149,17 +153,18 @@ class Server(MultiService):
         return Relay(self._reactor, config.name, self._conninfo(config.relay), self.settings, os.urandom)
 
     def _authenticator(self, security: Security) -> Authenticator:
-        return Authenticator(self._reactor, security, self._lookup, os.urandom, self._mock_key)
+        return Authenticator(security, self._lookup, os.urandom, self._mock_key, self._derivations)
 
     def _lookup(self, database: str) -> UserLookup | None:
-        """Return who asks for users that want a database; None if nobody does."""
+        """Return who asks for users that want a database, there or, if it cannot be asked, in another one."""
         settings = self.config.settings
-        name = settings.auth_dbname or database
-        config = self._started_with.databases.get(name)
-        if not settings.auth_user or config is None or config.relay is None:
+        relays = {name: each.relay for name, each in self._started_with.databases.items() if each.relay is not None}
+        if not settings.auth_user or not relays:
             return None
+        wanted = settings.auth_dbname or database
+        name = wanted if wanted in relays else next(iter(relays))
         if name not in self._lookups:
-            self._lookups[name] = self._new_lookup(name, config.relay)
+            self._lookups[name] = self._new_lookup(name, relays[name])
         return self._lookups[name]
 
     def _new_lookup(self, name: str, config: RelayConfig) -> UserLookup:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twistnotify.auth.password import md5_answer, md5_digest, prepared, raw
+from twistnotify.auth.password import MAX_PREPARED, md5_answer, md5_digest, prepared, raw
 
 DIGEST = b"9a8d0152cf74b270fadde3dbf841058f"
 
@@ -78,3 +78,14 @@ def test_a_password_that_cannot_be_prepared_is_used_as_it_is(password: str) -> N
 
 def test_a_password_that_is_not_utf_8_is_used_as_it_is() -> None:
     assert prepared("\u00ad\udcff") == b"\xc2\xad\xff"
+
+
+def test_ascii_needs_no_preparation() -> None:
+    every = "".join(map(chr, range(128)))
+    assert prepared(every) == every.encode()
+
+
+def test_what_is_long_is_not_prepared() -> None:
+    longest = "\u00aa" * MAX_PREPARED
+    assert prepared(longest) == b"a" * MAX_PREPARED
+    assert prepared(longest + "\u00aa") == (longest + "\u00aa").encode()

@@ -117,8 +117,12 @@ def test_the_two_sides_understand_each_other(password: str, salt: bytes, iterati
     assert final.keys == keys_of(password, salt, iterations)
 
 
+# No message can hold a NUL, and to HMAC it is the same behind a short password as nothing.
+passwords = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
 @settings(deadline=None)
-@given(st.text(), st.text())
+@given(passwords, passwords)
 def test_a_wrong_password_is_no_proof(password: str, other: str) -> None:
     start = ServerStart(scram_secret(password, b"salt", 2), False, "theirs", None)
     challenge = start.challenge(MECHANISM, ClientFirst("ours").message)

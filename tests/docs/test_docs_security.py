@@ -36,7 +36,8 @@ from twistnotify.config.loader import load
 from twistnotify.config.options import CHANNEL_KEYWORDS, DATABASE_KEYWORDS, OPTIONS
 from twistnotify.relay.lookup import IDLE, LOOKUP_TIMEOUT, MAX_CACHED, MAX_NAME, MAX_WAITING
 from twistnotify.server.authentication import QUICK_ITERATIONS
-from twistnotify.server.factory import MAX_WRONG_KEYS, PATIENCE, WRONG_KEYS_WINDOW
+from twistnotify.server.factory import MAX_WRONG_KEYS, WRONG_KEYS_WINDOW
+from twistnotify.server.newcomers import PATIENCE
 from twistnotify.server.refusals import LOG_WINDOW, LOGGED
 from twistnotify.session.authentication import MAX_AUTHENTICATION_MESSAGE
 from twistnotify.wire.framing import MAX_STARTUP_PACKET

@@ -55,6 +55,10 @@ class FakeReactor(Clock):
         """Call at once: it runs."""
         function(*args)
 
+    def callFromThread(self, function: Callable[..., object], *args: object) -> None:  # noqa: N802
+        """Call at once: there is one thread."""
+        function(*args)
+
     def addReader(self, reader: Any) -> None:  # noqa: N802
         """Read from something from now on."""
         self._readers[reader] = None

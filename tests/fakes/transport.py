@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import struct
 from typing import Any
 
 from fakes.reactor import FakeReactor
@@ -15,6 +17,10 @@ from twisted.python.failure import Failure
 class _Handle:
     def setsockopt(self, *option: int) -> None:
         """Set an option of the socket that there is not."""
+
+    def getsockopt(self, *option: int) -> bytes:
+        """Return the credentials of a peer: process, user and group."""
+        return struct.pack("3i", 1, os.getuid(), os.getgid())
 
 
 class FakeTransport(_newtls.ConnectionMixin, _newtls.ServerMixin, tcp._AbortingMixin, abstract.FileDescriptor):

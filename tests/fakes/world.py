@@ -9,6 +9,7 @@ import pytest
 from fakes.client import FakeClient
 from fakes.postgres import FakePostgres
 from fakes.reactor import FakeReactor
+from fakes.threads import FakePool
 from fakes.upstream import FakeRelay, FakeUpstream
 from twisted.internet.defer import succeed
 
@@ -17,6 +18,7 @@ from twistnotify.pubsub.outbox import Outbox
 from twistnotify.server.attachment import SENDER_REMEMBERED
 from twistnotify.server.authentication import Authenticator, Security
 from twistnotify.server.database import Database
+from twistnotify.server.derivations import Derivations
 from twistnotify.server.factory import ClientFactory
 from twistnotify.server.flush import FlushList
 from twistnotify.shard.connection import ShardConnection
@@ -118,7 +120,8 @@ class World:
 
     def authenticator(self, security: Security) -> Authenticator:
         """Return who lets clients in; users are looked up by `lookup`, if there is one."""
-        return Authenticator(self.reactor, security, lambda _: self.lookup, lambda n: b"\7" * n, b"mock key")
+        derivations = Derivations(self.reactor, FakePool())
+        return Authenticator(security, lambda _: self.lookup, lambda n: b"\7" * n, b"mock key", derivations)
 
     def start(self) -> World:
         """Start the shards, and let them connect."""
@@ -153,7 +156,7 @@ class World:
         assert not self.factory.connections
         assert not self.factory.clients
         assert not self.factory._logging_in
-        assert not self.factory._speechless
+        assert not len(self.factory.newcomers)
         assert not len(self.factory.hangups)
         for shard in self.shards.values():
             assert list(shard.hub.listeners()) == []

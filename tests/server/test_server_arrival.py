@@ -24,7 +24,8 @@ from twistnotify.auth.hba_file import read_hba
 from twistnotify.auth.secrets import PlainSecret, format_secret, scram_secret
 from twistnotify.relay.lookup import LookupFailed
 from twistnotify.server.arrival import UNIX, address_of
-from twistnotify.server.authentication import QUICK_ITERATIONS, Security
+from twistnotify.server.authentication import Security
+from twistnotify.server.derivations import QUICK_ITERATIONS
 from twistnotify.server.factory import TERMINATED
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.wire.authentication import (
@@ -499,11 +500,11 @@ def test_others_are_not_concerned(strict: World, address: str | None, user: str)
     assert ready(log_in_by_md5(from_(strict, address), user=user))
 
 
-def test_all_who_come_by_the_unix_socket_are_from_one_place(strict: World) -> None:
+def test_those_who_come_by_the_unix_socket_are_told_apart_by_whose_process_they_are(strict: World) -> None:
     lines = logged(strict)
 
     assert fail(strict, 4, address=None) == ["28P01"] * 3 + ["28000"]
-    assert all(line.endswith(f"from {UNIX})") for line in lines)
+    assert all(line.endswith(f"from {UNIX} of {os.getuid()})") for line in lines)
 
 
 def test_those_behind_a_proxy_are_told_apart(make_world: MakeWorld) -> None:
@@ -615,8 +616,10 @@ class Pool:
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.work: list[Callable[[], None]] = []
-        monkeypatch.setattr(world.reactor, "getThreadPool", lambda: self, raising=False)
-        monkeypatch.setattr(world.reactor, "callFromThread", lambda f, *args: f(*args), raising=False)
+        monkeypatch.setattr(world.factory.authenticator._derivations, "_pool", self)
+
+    def start(self) -> None:
+        pass
 
     def callInThreadWithCallback(self, told: Any, function: Callable[[], Any]) -> None:  # noqa: N802
         self.work.append(lambda: told(True, function()))
@@ -647,7 +650,7 @@ def test_a_slow_check_keeps_nobody_else_waiting(
     pool = Pool(by_password, monkeypatch)
     client = say_password(by_password, b"open sesame" if right else b"wrong")
     assert client.hear() == []
-    assert list(by_password.factory._speechless) == []
+    assert list(by_password.factory.newcomers._silent) == []
 
     pool.do()
     by_password.reactor.settle()
@@ -703,13 +706,13 @@ def test_one_that_is_looked_up_is_asked_when_the_answer_has_come(looking: tuple[
     world, lookup = looking
     client = world.connect()
     assert client.log_in() == []
-    assert list(world.factory._speechless) == []
+    assert list(world.factory.newcomers._silent) == []
 
     lookup.waiting[0].callback(format_secret(scram_secret("open sesame", b"salt", 7)))
     world.reactor.settle()
 
     assert client.hear() == [AuthenticationSASL(PLUS[1:])]
-    assert list(world.factory._speechless) == [client.protocol]
+    assert list(world.factory.newcomers._silent) == [client.protocol]
 
 
 def test_why_one_can_not_be_looked_up_is_for_the_log(looking: tuple[World, Lookup]) -> None:

@@ -27,7 +27,8 @@ from twistnotify.auth.secrets import (
     scram_secret,
 )
 from twistnotify.relay.lookup import LookupFailed
-from twistnotify.server.authentication import QUICK_ITERATIONS, Authenticator, Security
+from twistnotify.server.authentication import Authenticator, Security
+from twistnotify.server.derivations import QUICK_ITERATIONS, Derivations
 from twistnotify.server.tls import Secured
 from twistnotify.session.failure import SqlError
 
@@ -55,6 +56,9 @@ class Arriving:
     def peer_user(self) -> str | None:
         return self._peer
 
+    def check_failures(self, user: str) -> None:
+        pass
+
 
 class Pool:
     """A reactor and its pool of threads, whose work is done when a test says so."""
@@ -62,8 +66,11 @@ class Pool:
     def __init__(self) -> None:
         self.work: list[Callable[[], None]] = []
 
-    def getThreadPool(self) -> Pool:  # noqa: N802
-        return self
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
 
     def callFromThread(self, function: Callable[..., object], *args: object) -> None:  # noqa: N802
         function(*args)
@@ -101,8 +108,9 @@ class Asking:
         self.drawn = 0
         self.databases: list[str] = []
         self.lookup: Any = lookup
+        derivations = Derivations(self.pool, self.pool)
         self.authenticator = Authenticator(
-            self.pool, Security(auth_type, **security), self._lookup, self._random_bytes, b"mock key"
+            Security(auth_type, **security), self._lookup, self._random_bytes, b"mock key", derivations
         )
 
     def _random_bytes(self, count: int) -> bytes:

@@ -22,10 +22,10 @@ from twistnotify.server.factory import (
     FIRST_PID,
     LAST_PID,
     MAX_WRONG_KEYS,
-    PATIENCE,
     WRONG_KEYS_WINDOW,
     ClientFactory,
 )
+from twistnotify.server.newcomers import PATIENCE
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.wire.authentication import AuthenticationMD5Password, PasswordMessage
 from twistnotify.wire.startup import PROTOCOL_3_2, BackendKeyData, CancelRequest, StartupMessage
@@ -285,19 +285,22 @@ def test_those_who_wait_for_the_shard_do_not_count(make_world: MakeWorld) -> Non
     assert [ready(client.hear()) for client in clients[:-1]] == [True] * 3
 
 
-def test_those_who_are_looked_up_do_not_count(make_world: MakeWorld) -> None:
+def test_those_who_are_looked_up_count_and_make_no_room(make_world: MakeWorld) -> None:
     world = make_world(max_login_conn=1, security=Security("md5")).start()
     lookup = world.lookup = Lookup()
     first = world.connect()
     first.log_in(user="first")
+    world.reactor.advance(SLOW)
     second = world.connect()
-    second.log_in(user="second")
+    world.reactor.settle()
+    assert sqlstates(second.hear()) == ["53300"]
     assert not first.gone
+
     for deferred in lookup.asked.values():
         deferred.callback("secret")
     world.reactor.settle()
 
-    assert [type(message) for client in (first, second) for message in client.hear()] == [AuthenticationMD5Password] * 2
+    assert [type(message) for message in first.hear()] == [AuthenticationMD5Password]
 
 
 def test_one_that_is_asked_for_its_password_has_its_time_anew(make_world: MakeWorld) -> None:
@@ -336,7 +339,7 @@ def test_a_flood_of_silent_clients_keeps_nobody_out_for_long(make_world: MakeWor
     world.reactor.wait(PATIENCE)
 
     assert all(ready(world.connect().log_in()) for _ in range(10))
-    assert len(world.factory._speechless) <= 10
+    assert len(world.factory.newcomers) <= 10
 
 
 # Requests to cancel with a wrong key

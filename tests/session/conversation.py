@@ -25,6 +25,7 @@ from twistnotify.session.actions import (
     Gate,
     GiveUp,
     Identify,
+    Judge,
     Ready,
     Recode,
     Refuse,
@@ -66,7 +67,7 @@ FULL = ErrorFields("ERROR", "54000", "too many notifications in the NOTIFY queue
 """How a commit may fail."""
 
 NO_PROOF = NoProof()
-_BEFORE_ADMISSION = (StartTls, Identify, Derive, Refuse)
+_BEFORE_ADMISSION = (StartTls, Identify, Judge, Derive, Refuse)
 DECLINED = "N"
 ANCIENT = b"EFATAL:"
 SYNC, FLUSH, TERMINATE = extended.Sync(), extended.Flush(), Terminate()
@@ -99,6 +100,8 @@ class Conversation:
     """What the next commits fail with, None for one that does not."""
     demand: Demand = NO_PROOF
     """What it has to prove."""
+    blocked: ErrorFields | None = None
+    """Why what it shows is not looked at."""
     refused_admission: ErrorFields | None = None
     committed: list[tuple[Effect, ...]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -147,6 +150,9 @@ class Conversation:
                 self.session.answer_with(False)
             case Identify():
                 self.session.answer_with(self.demand)
+            case Judge():
+                if self.blocked is not None:
+                    self.session.fail(self.blocked)
             case Derive(password, salt, iterations):
                 self.session.answer_with(salted_password(password, salt, iterations))
             case Admit():

@@ -18,6 +18,7 @@ from twistnotify.session.actions import Derive, Identify, Refuse
 from twistnotify.session.authentication import MAX_AUTHENTICATION_MESSAGE
 from twistnotify.wire.authentication import PasswordMessage, SASLInitialResponse, SASLResponse
 from twistnotify.wire.body import frame
+from twistnotify.wire.errors import ErrorFields
 from twistnotify.wire.simple_query import Query
 from twistnotify.wire.startup import PROTOCOL_3_0, StartupMessage
 
@@ -30,6 +31,7 @@ BOUND = ServerStart(SCRAM, False, "theServersOwnNonce", b"the hash of a certific
 RELAYING = replace(ADMISSION, relay=FakeRelay())
 FAILED = 'FATAL 28P01 password authentication failed for user "alice"'
 WELCOMED = "Z(I)"
+BLOCKED = ErrorFields("FATAL", "28000", "too many failed log-ins")
 
 
 def arrive(demand: Demand) -> tuple[Conversation, list[str]]:
@@ -85,7 +87,7 @@ def test_a_wrong_password_in_clear_text_does_not_do(
 def test_the_slow_part_of_a_comparison_is_left_to_the_world() -> None:
     conversation, _ = arrive(CleartextProof(SCRAM))
     answer(conversation, PasswordMessage(b"open\xc2\xa0sesame").encode())
-    assert conversation.asked[1] == Derive(b"open sesame", b"some salt", 7)
+    assert conversation.asked[2] == Derive(b"open sesame", b"some salt", 7)
     assert "sesame" not in repr(conversation.asked)
 
 
@@ -113,10 +115,16 @@ def test_another_digest_will_not(password: str, user: str, doomed: bool) -> None
 
 
 def exchange(
-    start: ServerStart, password: str, mechanism: str = "SCRAM-SHA-256", late: bool = False, known: bool = False
+    start: ServerStart,
+    password: str,
+    mechanism: str = "SCRAM-SHA-256",
+    late: bool = False,
+    known: bool = False,
+    blocked: ErrorFields | None = None,
 ) -> tuple[Conversation, list[str]]:
     """Play the client of a SCRAM exchange without channel binding to its end."""
     conversation, lines = arrive(ScramProof(start, PLAIN if known else None))
+    conversation.blocked = blocked
     assert lines == [f"AuthenticationSASL {' '.join(start.mechanisms)}"]
     first = ClientFirst("theClientsNonce")
     if late:
@@ -234,6 +242,25 @@ def test_what_was_shown_is_not_kept_where_there_is_nobody_to_show_it_to() -> Non
     conversation = Conversation(demand=NoProof(PLAIN))
     conversation.say(StartupMessage(PROTOCOL_3_0, {"user": "alice"}))
     assert conversation.session.credentials is None
+
+
+@pytest.mark.parametrize(
+    ("demand", "message"),
+    [
+        (CleartextProof(SCRAM), PasswordMessage(b"open sesame").encode()),
+        (Md5Proof(PLAIN, SALT), md5_answer("open sesame")),
+    ],
+    ids=["plain", "md5"],
+)
+def test_who_is_blocked_meanwhile_is_not_judged(demand: Demand, message: bytes) -> None:
+    conversation, _ = arrive(demand)
+    conversation.blocked = BLOCKED
+    assert answer(conversation, message) == [f"FATAL 28000 {BLOCKED.message}", "close: login"]
+    assert not any(isinstance(action, Derive) for action in conversation.asked)
+
+
+def test_nor_is_the_proof_of_a_scram_exchange() -> None:
+    assert exchange(START, "open sesame", blocked=BLOCKED)[1] == [f"FATAL 28000 {BLOCKED.message}", "close: login"]
 
 
 def test_no_repr_of_a_demand_shows_a_secret() -> None:

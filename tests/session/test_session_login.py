@@ -13,6 +13,7 @@ from conversation import (
     replies,
 )
 
+from twistnotify.session.actions import Identify
 from twistnotify.session.login import identify
 from twistnotify.session.states import Phase
 from twistnotify.wire.framing import MAX_STARTUP_PACKET
@@ -202,7 +203,23 @@ def test_what_is_not_postgresqls_protocol_gets_no_answer(data: bytes) -> None:
 
 def test_the_longest_packet_is_read() -> None:
     name = "x" * (MAX_STARTUP_PACKET - len(StartupMessage(PROTOCOL_3_0, {"user": ""}).encode()))
-    assert actions(start_up(user=name)) == [f"admit {name} to {name}"]
+    assert actions(start_up(user=name)) == [f"admit {name[:63]} to {name[:63]}"]
+
+
+def test_a_name_is_no_longer_than_postgresqls() -> None:
+    cut = ("é" * 31).encode() + "é".encode()[:1]
+    conversation = Conversation()
+    conversation.say(StartupMessage(PROTOCOL_3_0, {"user": "é" * 60, "database": "d" * 64}))
+    asked = conversation.asked[0]
+    assert isinstance(asked, Identify)
+    assert (asked.user.encode("utf-8", "surrogateescape"), asked.database) == (cut, "d" * 63)
+    assert dict(conversation.session.startup_parameters)["user"] == asked.user
+
+
+def test_what_strangers_make_large_is_not_remembered() -> None:
+    packet = StartupMessage(PROTOCOL_3_0, {"user": "alice", "application_name": "x" * 500}).encode()[4:]
+    assert identify(packet) == identify(packet)
+    assert identify(packet) is not identify(packet)
 
 
 def test_a_packet_in_pieces_is_waited_for() -> None:

@@ -43,13 +43,20 @@ def _md5_hex(data: bytes) -> bytes:
     return md5(data, usedforsecurity=False).hexdigest().encode()
 
 
+MAX_PREPARED = 1024
+"""Characters of the longest password beyond ASCII that is prepared: normalization can take a time that grows as their
+square, and strangers send passwords."""
+
+
 def prepared(password: str) -> bytes:
-    """Return a password as SCRAM hashes it: after SASLprep (RFC 4013), or raw if it does not pass.
+    """Return a password as SCRAM hashes it: after SASLprep (RFC 4013), or raw if it does not pass, or is too long.
 
     Where PostgreSQL's saslprep.c reads RFC 4013 in its own way it is followed, or the hashes would differ: a character
     that is both a space and mapped to nothing (U+200B) is a space, and what is prohibited is looked for before
     normalization.
     """
+    if password.isascii() or len(password) > MAX_PREPARED:
+        return raw(password)
     mapped = "".join(map(_mapped, password))
     if not mapped or _is_prohibited(mapped) or _mixes_directions(mapped):
         return raw(password)

@@ -68,10 +68,13 @@ def decoded(text: bytes) -> bytes | None:
         return None
 
 
-@lru_cache(REMEMBERED_KEYS)
-def salted_password(password: bytes, salt: bytes, iterations: int) -> bytes:
+def derived(password: bytes, salt: bytes, iterations: int) -> bytes:
     """Return the key that all others come from (RFC 5802, section 3); `password` is prepared. Slow by design."""
     return pbkdf2_hmac("sha256", password, salt, iterations)
+
+
+salted_password = lru_cache(REMEMBERED_KEYS)(derived)
+"""The same, remembered: for passwords that are known, not for those that strangers try."""
 
 
 def client_key(salted: bytes) -> bytes:

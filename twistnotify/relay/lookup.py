@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from twistnotify.relay.connection import Upstream, UpstreamRefused
 from twistnotify.relay.lookup_session import LookupFailed, LookupSession, Lost, auth_session, text_of
+from twistnotify.wire.errors import ErrorFields
 
 __all__ = ["LookupFailed", "UserLookup", "auth_session"]
 
@@ -23,10 +24,12 @@ LOOKUP_TIMEOUT = 5.0
 """Seconds that a lookup may take with its time in the queue: the client that logs in waits meanwhile."""
 IDLE = 60.0
 """Seconds without a lookup after which the connection is closed: while it is open, nobody can drop its database."""
+PAUSE = 1.0
+"""Seconds between two attempts to connect: each that fails is logged, and strangers can ask as often as they like."""
 MAX_WAITING = 1_000
 """Users that may wait for others to be looked up: more than a server answers for within `LOOKUP_TIMEOUT` are no use."""
 MAX_CACHED = 10_000
-"""Users whose answers are remembered: some megabytes, however many names are tried."""
+"""Users that are remembered, and as many that are not there: some megabytes, however many names are tried."""
 MAX_NAME = 128
 """Bytes of the longest name that is asked for, twice what PostgreSQL allows: there are no longer ones to remember."""
 
@@ -82,6 +85,8 @@ class UserLookup:
         self._works = False
         self._session: LookupSession | None = None
         self._idle: IDelayedCall | None = None
+        self._refusal: tuple[float, ErrorFields] | None = None
+        """Why there was no session, and until when none is asked for."""
 
     def look_up(self, user: str) -> Deferred[str | None]:
         """Return a user's secret as in pg_authid, None if there is no such user, or no one row with a secret.
@@ -176,9 +181,21 @@ class UserLookup:
                 return await self._session.ask(user)
             except Lost:
                 pass
-        session = LookupSession(await self._open_session(), self._query, self._ended)
+        session = LookupSession(await self._opened(), self._query, self._ended)
         self._session = None if session.is_over else session
         return await session.ask(user)
+
+    async def _opened(self) -> Upstream:
+        """Open a session; after a failure not before a while has passed, however many ask."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None and self._reactor.seconds() < refusal[0]:
+            self._refusal = refusal
+            raise UpstreamRefused(refusal[1])
+        try:
+            return await self._open_session()
+        except UpstreamRefused as refused:
+            self._refusal = self._reactor.seconds() + PAUSE, refused.fields
+            raise
 
     def _ended(self, session: LookupSession) -> None:
         if self._session is session:
@@ -206,25 +223,29 @@ def _can_be(user: str) -> bool:
 
 
 class _Cache:
-    """What is known of users, the oldest first."""
+    """What is known of users, the oldest first; made-up ones apart, so that they do not drive real ones out."""
 
     def __init__(self, seconds: Callable[[], float], ttl: float, negative_ttl: float) -> None:
         self._seconds = seconds
         self._ttl = ttl
         self._negative_ttl = negative_ttl
-        self._known: dict[str, tuple[float, _Outcome]] = {}
+        self._found: dict[str, tuple[float, _Outcome]] = {}
+        self._missing: dict[str, tuple[float, _Outcome]] = {}
 
     def get(self, user: str) -> _Outcome | None:
-        until, outcome = self._known.get(user, (0.0, None))
-        if outcome is None or self._seconds() < until:
-            return outcome
-        del self._known[user]
+        for known in (self._found, self._missing):
+            until, outcome = known.get(user, (0.0, None))
+            if outcome is not None and self._seconds() < until:
+                return outcome
+            known.pop(user, None)
         return None
 
     def put(self, user: str, outcome: _Outcome) -> None:
-        ttl = self._negative_ttl if outcome.secret is None else self._ttl
-        self._known.pop(user, None)
+        is_missing = outcome.secret is None
+        known, ttl = (self._missing, self._negative_ttl) if is_missing else (self._found, self._ttl)
+        for each in (self._found, self._missing):
+            each.pop(user, None)
         if ttl > 0:
-            self._known[user] = self._seconds() + ttl, outcome
-        if len(self._known) > MAX_CACHED:
-            del self._known[next(iter(self._known))]
+            known[user] = self._seconds() + ttl, outcome
+        if len(known) > MAX_CACHED:
+            del known[next(iter(known))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pwd
 import socket
 import struct
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from twisted.internet.address import IPv4Address as IPv4Peer
@@ -23,7 +23,7 @@ from twistnotify.auth.demands import Demand, NoProof
 from twistnotify.auth.origin import Origin
 from twistnotify.server.authentication import Authenticator
 from twistnotify.server.tls import Secured, ServerTls, secured
-from twistnotify.session.actions import Action, Derive, Identify, Refuse, StartTls
+from twistnotify.session.actions import Action, Derive, Identify, Judge, Refuse, StartTls
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.wire.proxy_header import read_header
 
@@ -35,6 +35,7 @@ HANDSHAKE = 0x16
 Address: TypeAlias = IPv4Address | IPv6Address
 AGREED = b"S"
 NO_PROOF = NoProof()
+BLOCKED = "too many failed log-ins"
 UNIX = "the Unix socket"
 """What stands for the address of those who have none."""
 _CREDENTIALS = struct.Struct("3i")
@@ -73,14 +74,16 @@ class Arrival:
 
     def peer_user(self) -> str | None:
         """Return the system's user at the other end of the Unix socket (unix(7), SO_PEERCRED), None without a name."""
-        credentials = self._client.socket.getHandle().getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
-        _, uid, _ = _CREDENTIALS.unpack(credentials)
         try:
-            return pwd.getpwuid(uid).pw_name
+            return pwd.getpwuid(self._peer_id()).pw_name
         except KeyError:
             return None
+
+    def _peer_id(self) -> int:
+        handle = self._client.socket.getHandle()
+        credentials = handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        uid: int = _CREDENTIALS.unpack(credentials)[1]
+        return uid
 
     # What comes before the session
 
@@ -157,16 +160,19 @@ class Arrival:
                 return not self._start_tls()
             case Identify():
                 return self._identify(action)
+            case Judge():
+                self._judge(action)
             case Derive():
-                self._client.factory.has_spoken(self._client)
+                self._client.factory.newcomers.work_for(self._client)
                 return self._client.await_answer(self._derived(action))
             case Refuse():
-                self._client.factory.refusals.count(self._key(action.user), action.database, action.reason)
+                if action.reason != BLOCKED:
+                    self._client.factory.refusals.count(self._key(action.user), action.database, action.reason)
         return True
 
     def _identify(self, action: Identify) -> bool:
         client = self._client
-        client.factory.has_spoken(client)
+        client.factory.newcomers.work_for(client)
         try:
             demand = self._demand(action)
         except SqlError as failure:
@@ -180,8 +186,23 @@ class Arrival:
     def _ask(self, demand: Demand) -> Demand:
         """Note whether the client is to say something now."""
         if type(demand) is not NoProof:
-            self._client.factory.is_asked(self._client)
+            factory = self._client.factory
+            factory.newcomers.wait_for(self._client, factory.clock.seconds())
         return demand
+
+    def _judge(self, action: Judge) -> None:
+        """Refuse to look at a proof if others have failed meanwhile: who opens many exchanges has no more tries."""
+        try:
+            self.check_failures(action.user)
+        except SqlError as failure:
+            self._client.session.fail(failure.fields)
+
+    def check_failures(self, user: str) -> None:
+        """Raise FATAL 28000 where a user has failed too often from here."""
+        refusals = self._client.factory.refusals
+        if refusals.is_blocked(self._key(user)):
+            refusals.note_blocked()
+            raise fatal("28000", BLOCKED, "Try again later.")
 
     def _demand(self, action: Identify) -> Demand | Deferred[Demand]:
         """Return what the client has to prove; raises `SqlError`, or fails with it."""
@@ -189,13 +210,11 @@ class Arrival:
         if factory.authenticator.trusts_everyone:
             return NO_PROOF
         key = self._key(action.user)
-        if factory.refusals.is_blocked(key):
-            factory.refusals.note_blocked()
-            raise fatal("28000", "too many failed log-ins", "Try again later.")
         try:
             demand: Demand | Deferred[Demand] = factory.authenticator.demand(self, action.database, action.user)
         except SqlError as failure:
-            factory.refusals.note(key, action.database, failure.fields.message)
+            if failure.fields.message != BLOCKED:
+                factory.refusals.note(key, action.database, failure.fields.message)
             raise
         return demand.addErrback(self._not_asked, key, action) if isinstance(demand, Deferred) else demand
 
@@ -213,12 +232,25 @@ class Arrival:
             factory.refusals.forgive(self._key(user))
 
     def _key(self, user: str) -> tuple[str, str]:
-        return str(self._client.address or UNIX), user
+        address = self._client.address
+        return f"{UNIX} of {self._peer_id()}" if address is None else _group(address), user
 
     def _derived(self, action: Derive) -> Deferred[bytes]:
         """Return the key of a password."""
         authenticator: Authenticator = self._client.factory.authenticator
         return authenticator.derive(action.password, action.salt, action.iterations)
+
+
+def source_of(peer: object) -> str:
+    """Return what many connections of a peer have in common: an IPv4 address, or a network of IPv6."""
+    if isinstance(peer, IPv4Peer):
+        return peer.host
+    return _group(_unmapped(peer.host)) if isinstance(peer, IPv6Peer) else UNIX
+
+
+def _group(address: Address) -> str:
+    """Return the address, of IPv6 the network of 64 bits: whoever has one address of it has all of them."""
+    return str(address if isinstance(address, IPv4Address) else IPv6Network((int(address) >> 64 << 64, 64)))
 
 
 def address_of(peer: object) -> Address | None:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from twistnotify.auth.demands import CleartextProof, Demand, Known, Md5Proof, NoProof, ScramProof
@@ -21,7 +20,7 @@ from twistnotify.auth.hba import HbaRule, method_for
 from twistnotify.auth.origin import Origin
 from twistnotify.auth.rights import Rights
 from twistnotify.auth.scram import ServerStart
-from twistnotify.auth.scram_keys import salted_password
+from twistnotify.auth.scram_keys import derived
 from twistnotify.auth.secrets import (
     Md5Secret,
     PlainSecret,
@@ -32,6 +31,7 @@ from twistnotify.auth.secrets import (
     scram_secret,
 )
 from twistnotify.relay.lookup import LookupFailed, UserLookup
+from twistnotify.server.derivations import Derivations, TooManyDerivations
 from twistnotify.server.tls import ServerTls
 from twistnotify.session.failure import fatal
 
@@ -41,11 +41,15 @@ if TYPE_CHECKING:
 NONCE_BYTES = 18
 MD5_SALT_BYTES = 4
 """As many as PostgreSQL draws."""
-QUICK_ITERATIONS = 10_000
-"""Rounds of PBKDF2 that the reactor's thread may be kept with: about 3 ms."""
+MAX_AHEAD = 1_000
+"""Users whose keys are made ahead: at 4,096 rounds, a second's work of a thread."""
+_BY_SCRAM = ("scram-sha-256", "md5", "hba")
 NOBODYS = "nobody has this password, since whoever is asked for it is turned away"
 NOT_ALLOWED = "28000"
 """PostgreSQL's invalid_authorization_specification."""
+
+
+Work: TypeAlias = Callable[[], ScramSecret]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Security:
     users: Mapping[str, Secret | None] = field(default_factory=dict, repr=False)
     rules: tuple[HbaRule, ...] = ()
     scram_iterations: int = 4096
+    auth_user: str = ""
     tls: ServerTls | None = None
     rights: Rights = field(default_factory=lambda: Rights((), True))
 
@@ -64,17 +69,26 @@ class _Shared:
     """The outcome of some work for all who wait for it, however many give up."""
 
     def __init__(self, work: Deferred[ScramSecret]) -> None:
+        self.has_failed = False
         self._outcome: ScramSecret | None = None
         self._waiting: list[Deferred[ScramSecret]] = []
-        work.addCallback(self._done)
+        work.addCallbacks(self._done, self._failed)
 
     def wait(self) -> Deferred[ScramSecret]:
         """Return a Deferred of one's own, which may be cancelled."""
         if self._outcome is not None:
             return succeed(self._outcome)
+        if self.has_failed:
+            return fail(TooManyDerivations())
         waiting: Deferred[ScramSecret] = Deferred()
         self._waiting.append(waiting)
         return waiting
+
+    def _failed(self, failure: Failure) -> None:
+        self.has_failed = True
+        for each in self._waiting:
+            if not each.called:
+                each.errback(failure)
 
     def _done(self, outcome: ScramSecret) -> None:
         self._outcome = outcome
@@ -88,24 +102,27 @@ class Authenticator:
     """Say what clients have to prove.
 
     `lookup(database)` is who asks PostgreSQL for users that no file has, None if nobody does; `random_bytes(n)` gives
-    salts and nonces; `mock_key` are random bytes that live as long as the process, for users that do not exist.
+    salts and nonces; `mock_key` are random bytes that live as long as the process, for users that do not exist;
+    `derivations` make keys of passwords.
     """
 
     def __init__(
         self,
-        reactor: Any,
         security: Security,
         lookup: Callable[[str], UserLookup | None],
         random_bytes: Callable[[int], bytes],
         mock_key: bytes,
+        derivations: Derivations,
     ) -> None:
         self.security = security
-        self._reactor = reactor
+        self._derivations = derivations
         self._lookup = lookup
         self._random_bytes = random_bytes
         self._mock_key = mock_key
         self._keys: dict[str, tuple[PlainSecret, _Shared]] = {}
         self._usual = _usual(security)
+        self.is_over = False
+        """Whether another one has taken its place."""
 
     @property
     def trusts_everyone(self) -> bool:
@@ -130,7 +147,8 @@ class Authenticator:
 
     def derive(self, password: bytes, salt: bytes, iterations: int) -> Deferred[bytes]:
         """Return the key that all others come from (RFC 5802), without keeping the reactor for long."""
-        return self._aside(iterations, lambda: salted_password(password, salt, iterations))
+        deriving = self._derivations.do(iterations, lambda: derived(password, salt, iterations))
+        return deriving.addErrback(_cannot_derive)
 
     def _method(self, origin: Origin, database: str, user: str) -> str:
         security = self.security
@@ -146,6 +164,7 @@ class Authenticator:
         return str(method)
 
     def _demand_secret(self, method: str, arrival: Arrival, database: str, user: str) -> Demand | Deferred[Demand]:
+        arrival.check_failures(user)
         users = self.security.users
         lookup = None if user in users else self._lookup(database)
         if lookup is None:
@@ -156,12 +175,12 @@ class Authenticator:
         )
 
     def _found(self, text: str | None) -> Secret | None:
-        """Return what PostgreSQL has of a user; made-up users are to be like the last one found."""
+        """Return what PostgreSQL has of a user; where no file says how, made-up users are like the first one found."""
         try:
             secret = None if text is None else parse_secret(text)
         except ValueError:
             return None
-        if secret is not None:
+        if self._usual is None:
             self._usual = secret
         return secret
 
@@ -178,15 +197,32 @@ class Authenticator:
             return self._scram(arrival, self._mock_scram(user), doomed=True)
         return self._derived(user, secret).addCallback(lambda made: self._scram(arrival, made, secret))
 
+    def warm_up(self) -> None:
+        """Make the keys of passwords ahead, one after the other: else a first log-in tells by its time who exists."""
+        if self.security.auth_type in _BY_SCRAM:
+            plain = [(user, each) for user, each in self.security.users.items() if isinstance(each, PlainSecret)]
+            self._warm_up(iter(plain[:MAX_AHEAD]))
+
+    def _warm_up(self, left: Iterator[tuple[str, PlainSecret]]) -> None:
+        user, secret = next(((user, secret) for user, secret in left if user not in self._keys), (None, None))
+        if user is not None and secret is not None and not self.is_over:
+            keys = self._keys_of(user, secret, self._derivations.do_aside)
+            keys.wait().addBoth(lambda _: self._warm_up(left))
+
     def _derived(self, user: str, secret: PlainSecret) -> Deferred[ScramSecret]:
         """Return the keys of a password that is known in clear text, which are made once."""
         known, keys = self._keys.get(user, (None, None))
-        if keys is None or known != secret:
-            # The salt is that of a user who does not exist: a reload must not tell the two apart.
-            salt, iterations = self._mock_scram(user).salt, self.security.scram_iterations
-            keys = _Shared(self._aside(iterations, lambda: scram_secret(secret.password, salt, iterations)))
-            self._keys[user] = secret, keys
-        return keys.wait()
+        if keys is None or keys.has_failed or known != secret:
+            iterations = self.security.scram_iterations
+            keys = self._keys_of(user, secret, lambda work: self._derivations.do(iterations, work))
+        return keys.wait().addErrback(_cannot_derive)
+
+    def _keys_of(self, user: str, secret: PlainSecret, do: Callable[[Work], Deferred[ScramSecret]]) -> _Shared:
+        # The salt is that of a user who does not exist: a reload must not tell the two apart.
+        salt, iterations = self._mock_scram(user).salt, self.security.scram_iterations
+        keys = _Shared(do(lambda: scram_secret(secret.password, salt, iterations)))
+        self._keys[user] = secret, keys
+        return keys
 
     def _scram(self, arrival: Arrival, secret: ScramSecret, known: Known = None, doomed: bool = False) -> ScramProof:
         nonce = base64.b64encode(self._random_bytes(NONCE_BYTES)).decode()
@@ -202,17 +238,12 @@ class Authenticator:
         iterations = usual.iterations if isinstance(usual, ScramSecret) else self.security.scram_iterations
         return mock_scram_secret(self._mock_key, user, iterations)
 
-    def _aside(self, iterations: int, work: Callable[[], Any]) -> Deferred[Any]:
-        """Do what takes so many rounds, in a thread if it takes long."""
-        if iterations <= QUICK_ITERATIONS:
-            return succeed(work())
-        return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)
-
 
 def _usual(security: Security) -> Secret | None:
     """Return a secret like most users', so that one who does not exist has nothing special."""
-    by_kind = {_kind(secret): secret for secret in security.users.values() if secret is not None}
-    kinds = Counter(_kind(secret) for secret in security.users.values() if secret is not None)
+    secrets = [secret for user, secret in security.users.items() if secret is not None and user != security.auth_user]
+    by_kind = {_kind(secret): secret for secret in secrets}
+    kinds = Counter(map(_kind, secrets))
     return by_kind[kinds.most_common(1)[0][0]] if kinds else None
 
 
@@ -228,6 +259,11 @@ def _known(secret: Secret | None) -> Known:
 def _cannot_look_up(failure: Failure) -> NoReturn:
     failure.trap(LookupFailed)
     raise fatal("57P03", "the user cannot be looked up now", "Try again later.") from failure.value
+
+
+def _cannot_derive(failure: Failure) -> NoReturn:
+    failure.trap(TooManyDerivations)
+    raise fatal("53300", "sorry, too many clients are logging in", "Try again later.") from None
 
 
 def _trust(_: Arrival, __: str) -> None:

@@ -22,6 +22,7 @@ from twistnotify.server.database import Database
 from twistnotify.server.flush import FlushList
 from twistnotify.server.hangup import HangupWatch
 from twistnotify.server.idle import IdleWatch
+from twistnotify.server.newcomers import Newcomers
 from twistnotify.server.protocol import ClientProtocol
 from twistnotify.server.refusals import Refusals
 from twistnotify.session.actions import Admit
@@ -40,8 +41,6 @@ clients whose session has just ended; a key of 4 bytes, which most clients have,
 WRONG_KEYS_WINDOW = 60.0
 """Seconds; for as long, too, requests of that address are not looked at."""
 NOBODYS_KEY = bytes(32)
-PATIENCE = 1.0
-"""Seconds after which a client that is waited for makes room for others, if there are too many."""
 TOO_MANY_LOGINS = ErrorFields("FATAL", "53300", "sorry, too many clients are logging in", hint="See max_login_conn.")
 TERMINATED = ErrorFields("FATAL", "57P01", "terminating connection due to administrator command")
 
@@ -85,8 +84,7 @@ class ClientFactory(Factory):
         self._cancels = Throttle(MAX_WRONG_KEYS, WRONG_KEYS_WINDOW, WRONG_KEYS_WINDOW)
         self._proxies = settings.proxy_protocol_from if settings.proxy_protocol else ()
         self._logging_in: dict[ClientProtocol, float] = {}
-        self._speechless: dict[ClientProtocol, float] = {}
-        """Clients that are waited for, and since when, in the order of that."""
+        self.newcomers = Newcomers(settings.max_login_conn)
         self._login_due = Timer(clock, self._expire_logins)
         self.hangups = HangupWatch(clock)
         self.idle_watch = IdleWatch(clock)
@@ -113,24 +111,15 @@ class ClientFactory(Factory):
         """Give a new client its time to log in; it is refused at once where too many are at it."""
         now = self.clock.seconds()
         self.connections[client] = None
-        if len(self._speechless) < self.settings.max_login_conn or self._make_room(now):
+        # Either it is refused, or another one is.
+        self.counters.rejected += self.newcomers.is_full
+        if self.newcomers.add(client, client.source, now):
             self._logging_in[client] = now + self.settings.client_login_timeout
-            self._speechless[client] = now
             if not self._login_due.running:
                 self._login_due.start(self.settings.client_login_timeout)
         else:
             client.terminate("login_room", TOO_MANY_LOGINS)
         return Arrival(client, self.authenticator.security.tls, self._is_proxy(client))
-
-    def _make_room(self, now: float) -> bool:
-        """End the client that has said nothing for longest; False where nobody is that slow."""
-        self.counters.rejected += 1
-        slowest, since = next(iter(self._speechless.items()))
-        if now - since < PATIENCE:
-            return False
-        self._forget_log_in(slowest)
-        slowest.make_room()
-        return True
 
     def _is_proxy(self, client: ClientProtocol) -> bool:
         if not self._proxies:
@@ -138,24 +127,18 @@ class ClientFactory(Factory):
         address = client.address
         return address is not None and any(address in network for network in self._proxies)
 
-    def has_spoken(self, client: ClientProtocol) -> None:
-        """Note that it is not a client that logs in who is waited for; what it waits for is ours to bring."""
-        self._speechless.pop(client, None)
-
-    def is_asked(self, client: ClientProtocol) -> None:
-        """Note that a client that logs in is waited for."""
-        self._speechless[client] = self.clock.seconds()
-
     def _forget_log_in(self, client: ClientProtocol) -> None:
         self._logging_in.pop(client, None)
-        self._speechless.pop(client, None)
+        self.newcomers.remove(client)
 
     def use(self, authenticator: Authenticator, settings: Settings) -> None:
         """Let clients in by other rules from now on; those that are in get the rights they have by these.
 
         Failures are counted anew where `settings` has other limits for them.
         """
+        self.authenticator.is_over = True
         self.authenticator = authenticator
+        authenticator.warm_up()
         self.refusals.limit(*_limits(settings))
         for client in list(self.clients.values()):
             client.take_rights(self.rights_of(client.user))

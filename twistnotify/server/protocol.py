@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from twistnotify.auth.rights import UserRights
 from twistnotify.relay.upstream import Upstream, UpstreamRefused
-from twistnotify.server.arrival import Address, Arrival, address_of
+from twistnotify.server.arrival import Address, Arrival, address_of, source_of
 from twistnotify.server.attachment import Attachment
 from twistnotify.server.commit import CANCELED, Committer
 from twistnotify.server.fencing import FenceWait, pending
@@ -30,6 +30,7 @@ from twistnotify.session.actions import (
     Derive,
     GiveUp,
     Identify,
+    Judge,
     Ready,
     Recode,
     Refuse,
@@ -193,6 +194,11 @@ class ClientProtocol(OutboxProtocol):
         return self._stalled
 
     @property
+    def source(self) -> str:
+        """What many connections from the same place have in common."""
+        return source_of(self.socket.getPeer())
+
+    @property
     def address(self) -> Address | None:
         """Where it comes from, by the word of a proxy that is trusted; None for the Unix socket."""
         return self.proxied or address_of(self.socket.getPeer())
@@ -285,7 +291,7 @@ class ClientProtocol(OutboxProtocol):
         except SqlError as failure:
             self.session.fail(failure.fields)
             return True
-        self.factory.has_spoken(self)
+        self.factory.newcomers.remove(self)
         parameters = database.parameters
         if parameters is None:
             self._call_off = database.when_known(lambda: self._known(action))
@@ -532,6 +538,7 @@ class ClientProtocol(OutboxProtocol):
 _PERFORM: dict[type[Action], Callable[..., bool]] = {
     StartTls: ClientProtocol._arrive,
     Identify: ClientProtocol._arrive,
+    Judge: ClientProtocol._arrive,
     Derive: ClientProtocol._arrive,
     Refuse: ClientProtocol._arrive,
     Admit: ClientProtocol._admit,

@@ -36,6 +36,7 @@ def read_security(config: Config, folder: Path, file: str) -> Security:
         reader.users(settings.auth_file),
         reader.rules(settings.auth_hba_file if settings.auth_type == "hba" else ""),
         settings.scram_iterations,
+        settings.auth_user,
         reader.tls(settings),
         Rights([_rule(channel) for channel in config.channels], settings.acl_default == "allow"),
     )

@@ -70,13 +70,17 @@ class Secured:
 
 def secured(tls: ServerTls, connection: SSL.Connection) -> Secured:
     """Return what the handshake of a connection has brought."""
-    certificate = connection.get_peer_certificate(as_cryptography=True)
+    certificate = connection.get_peer_certificate()
     named = connection.get_alpn_proto_negotiated() == PROTOCOL_NAME
     return Secured(tls.binding, None if certificate is None else _common_name(certificate), named)
 
 
-def _common_name(certificate: x509.Certificate) -> str | None:
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+def _common_name(shown: crypto.X509) -> str | None:
+    try:
+        names = shown.to_cryptography().subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError:
+        # OpenSSL has taken it, but nobody can read it.
+        return None
     return str(names[0].value) if len(names) == 1 else None
 
 

@@ -33,6 +33,13 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Say whether what a client shows may be looked at now, or fail: others may have guessed meanwhile."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class Derive:
     """Derive the key of a password, which is slow by design; answered by the key (`Session.answer_with`)."""
 
@@ -168,6 +175,7 @@ class Close:
 Action = (
     StartTls
     | Identify
+    | Judge
     | Derive
     | Refuse
     | Admit

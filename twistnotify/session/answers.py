@@ -221,7 +221,7 @@ class Answers:
             try:
                 channels = session.channels_after(effects)
                 yield Commit(effects)
-                session.channels = channels
+                session.listen_to(channels)
             except SqlError as failure:
                 self._replies.append(ErrorResponse(failure.fields).encode(session.encoding.codec))
         if self.enlisted and not self._attached.expected:

@@ -15,7 +15,7 @@ from twistnotify.auth.password import prepared
 from twistnotify.auth.scram import ServerChallenge
 from twistnotify.auth.scram_keys import ScramFault
 from twistnotify.auth.secrets import Credentials, PlainSecret, ScramSecret, matches, matches_salted, md5_matches
-from twistnotify.session.actions import Action, Derive, Identify, Refuse
+from twistnotify.session.actions import Action, Derive, Identify, Judge, Refuse
 from twistnotify.session.failure import SqlError, fatal
 from twistnotify.wire.authentication import (
     AUTHENTICATION_RESPONSE,
@@ -62,6 +62,7 @@ def _prove_cleartext(session: Session, demand: CleartextProof) -> Proof:
     answer = PasswordMessage.decode((yield from _response(session, "password"))).password
     if not answer:
         raise fatal(INVALID_PASSWORD, "empty password returned by client")
+    yield Judge(session.user)
     password = answer.decode("utf-8", "surrogateescape")
     secret = demand.secret
     if isinstance(secret, ScramSecret):
@@ -77,6 +78,7 @@ def _prove_cleartext(session: Session, demand: CleartextProof) -> Proof:
 def _prove_md5(session: Session, demand: Md5Proof) -> Proof:
     session.replies.append(AuthenticationMD5Password(demand.salt).encode())
     answer = PasswordMessage.decode((yield from _response(session, "password"))).password
+    yield Judge(session.user)
     if demand.doomed | (not md5_matches(demand.secret, session.user, demand.salt, answer)):
         raise _wrong(session)
     return demand.secret
@@ -94,7 +96,9 @@ def _prove_scram(session: Session, demand: ScramProof) -> Proof:
 def _exchange_scram(session: Session, demand: ScramProof) -> Proof:
     challenge = yield from _begin_scram(session, demand)
     session.replies.append(AuthenticationSASLContinue(challenge.message).encode())
-    final = challenge.verify((yield from _response(session, "SASL")))
+    proof = yield from _response(session, "SASL")
+    yield Judge(session.user)
+    final = challenge.verify(proof)
     if final is None:
         raise _wrong(session)
     session.replies.append(AuthenticationSASLFinal(final.message).encode())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from twistnotify.auth.password import raw
 from twistnotify.auth.rights import UserRights
 from twistnotify.session.actions import Action, Admit, Cancel, StartTls
 from twistnotify.session.attached import Relay
@@ -19,6 +20,7 @@ from twistnotify.session.attaching import attach_for_log_in, needs_judge
 from twistnotify.session.authentication import authenticate
 from twistnotify.session.encodings import Encoding, client_encoding
 from twistnotify.session.failure import SqlError, fatal
+from twistnotify.session.parameters import USUAL_PARAMETERS, Parameters, are_usual
 from twistnotify.session.states import Step
 from twistnotify.session.variables import Variables
 from twistnotify.wire.authentication import AuthenticationOk
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 DECLINED = b"N"
 NEWEST_MINOR = PROTOCOL_3_2 - PROTOCOL_3_0
+MAX_NAME = 63
+"""Bytes of a name (NAMEDATALEN - 1)."""
 SHORT_KEY, LONG_KEY = 4, 32
 """Bytes of a key to cancel with: before protocol 3.2, and since."""
 _CANCEL = CANCEL_REQUEST.to_bytes(4, "big")
@@ -164,10 +168,17 @@ def _status(session: Session) -> bytes:
     return b"".join(ParameterStatus(*pair).encode(codec) for pair in session.upstream_parameters.items())
 
 
-@lru_cache(1024)
-def is_beyond_us(parameters: tuple[tuple[str, str], ...], status: bytes, server_encoding: str) -> bool:
+def is_beyond_us(parameters: Parameters, status: bytes, server_encoding: str) -> bool:
     """Tell whether PostgreSQL has to judge the start-up parameters; remembered as `identify` is."""
+    judged = _judged_before if are_usual(parameters) else _judged
+    return judged(parameters, status, server_encoding)
+
+
+def _judged(parameters: Parameters, status: bytes, server_encoding: str) -> bool:
     return needs_judge(parameters, Variables(status, ()).told, server_encoding)
+
+
+_judged_before = lru_cache(1024)(_judged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +193,26 @@ class Identity:
     key_length: int
 
 
-@lru_cache(1024)
 def identify(packet: bytes) -> Identity:
     """Return who a StartupMessage speaks of; raises `SqlError`, ProtocolViolation or `AncientProtocol`.
 
-    Remembered, because most clients log in alike, and by the thousand after a restart.
+    Remembered, because most clients log in alike, and by the thousand after a restart; but not what strangers may have
+    made to be large.
     """
+    return _identified_before(packet) if len(packet) <= USUAL_PARAMETERS else _identity(packet)
+
+
+def clipped(name: str) -> str:
+    """Return a name of a user or a database as PostgreSQL takes it: of a longer one, the first 63 bytes."""
+    return raw(name)[:MAX_NAME].decode("utf-8", "surrogateescape")
+
+
+def _identity(packet: bytes) -> Identity:
     message = StartupMessage.decode(packet)
     options = tuple(name for name in message.parameters if name.startswith("_pq_."))
     replies = _negotiate_version(message.major, message.minor, options)
     parameters = {name: value for name, value in message.parameters.items() if name not in options}
-    user = parameters.get("user", "")
+    user = clipped(parameters.get("user", ""))
     if not user:
         raise fatal("28000", "no PostgreSQL user name specified in startup packet")
     if parameters.get("replication", "off").lower() not in ("off", "false", "no", "0"):
@@ -201,7 +221,12 @@ def identify(packet: bytes) -> Identity:
     asked = [value for name, value in parameters.items() if name.lower() == "client_encoding"]
     encoding = client_encoding(asked[-1] if asked else "UTF8")
     key_length = SHORT_KEY if message.minor < 2 else LONG_KEY
-    return Identity(parameters.get("database") or user, user, encoding, tuple(parameters.items()), replies, key_length)
+    database = clipped(parameters.get("database") or user)
+    told = tuple({**parameters, "user": user}.items())
+    return Identity(database, user, encoding, told, replies, key_length)
+
+
+_identified_before = lru_cache(1024)(_identity)
 
 
 def _negotiate_version(major: int, minor: int, options: tuple[str, ...]) -> tuple[bytes, ...]:

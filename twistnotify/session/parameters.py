@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 
 from twistnotify.session.encodings import Encoding
 from twistnotify.session.settings import judge
@@ -45,8 +46,24 @@ def reported(server: Mapping[str, str], startup: Mapping[str, str], encoding: st
     return told
 
 
-@lru_cache(1024)
+USUAL_PARAMETERS = 512
+"""Characters of the start-up parameters for which anything is remembered; drivers send 50 to 250."""
+
+
+def are_usual(startup: Parameters) -> bool:
+    """Tell whether start-up parameters may be remembered: strangers can make them large, and always others."""
+    return sum(map(len, chain.from_iterable(startup))) <= USUAL_PARAMETERS
+
+
 def status_frames(server: Parameters, startup: Parameters, encoding: Encoding, superuser: str) -> bytes:
     """Return all ParameterStatus frames of a log-in; remembered, because most clients log in alike."""
+    frames = _remembered if are_usual(startup) else _frames
+    return frames(server, startup, encoding, superuser)
+
+
+def _frames(server: Parameters, startup: Parameters, encoding: Encoding, superuser: str) -> bytes:
     told = reported(dict(server), dict(startup), encoding.name, superuser)
     return b"".join(ParameterStatus(name, value).encode(encoding.codec) for name, value in told.items())
+
+
+_remembered = lru_cache(1024)(_frames)

@@ -198,6 +198,7 @@ class Session:
     def admit(self, admission: Admission) -> None:
         """Answer `Admit`."""
         self.admission = admission
+        self.rights = admission.rights
 
     def answer_with(self, answer: object) -> None:
         """Answer an action that says so of itself."""
@@ -206,9 +207,9 @@ class Session:
     def revoke(self, rights: UserRights | None) -> None:
         """Take on other rights: what the client must not listen to any more it does not."""
         self.rights = rights
-        self._listen_to(self.channels)
+        self.listen_to(self.channels)
 
-    def _listen_to(self, channels: dict[str, None]) -> None:
+    def listen_to(self, channels: dict[str, None]) -> None:
         """Note what the client listens to now; rights may have changed while a commit was waited for."""
         rights = self.rights
         if rights is not None:
@@ -282,7 +283,6 @@ class Session:
         self.server_codec = server_codec(admission.server_encoding)
         self._acknowledgements = admission.acknowledgements
         self.reset_acknowledgements()
-        self.rights = admission.rights
         if self.relay is None:
             self.credentials = None
         self._buffer.bound(self.limits.message)
@@ -522,7 +522,7 @@ class Session:
             check_name(self, listen.channel)
             channels = self.channels_after((listen,))
             yield Commit((listen,))
-            self._listen_to(channels)
+            self.listen_to(channels)
         except SqlError as failure:
             yield from self.fail_query(failure)
             return
@@ -635,7 +635,7 @@ class Session:
                 channels = self.channels_after(effects)
                 self.reserved = False
                 yield Commit(effects)
-                self._listen_to(channels)
+                self.listen_to(channels)
         except SqlError:
             self.transaction.happen(Event.COMMIT_FAILED)
             raise
