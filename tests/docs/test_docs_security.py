@@ -35,7 +35,7 @@ from twistnotify.auth.userlist import MAX_USERS, read_userlist
 from twistnotify.config.loader import load
 from twistnotify.config.options import CHANNEL_KEYWORDS, DATABASE_KEYWORDS, OPTIONS
 from twistnotify.relay.lookup import IDLE, LOOKUP_TIMEOUT, MAX_CACHED, MAX_NAME, MAX_WAITING
-from twistnotify.server.authentication import QUICK_ITERATIONS
+from twistnotify.server.derivations import QUICK_ITERATIONS
 from twistnotify.server.factory import MAX_WRONG_KEYS, WRONG_KEYS_WINDOW
 from twistnotify.server.newcomers import PATIENCE
 from twistnotify.server.refusals import LOG_WINDOW, LOGGED

@@ -15,6 +15,7 @@ from twistnotify.relay.lookup import (
     MAX_CACHED,
     MAX_NAME,
     MAX_WAITING,
+    PAUSE,
     LookupFailed,
     UserLookup,
     auth_session,
@@ -218,6 +219,19 @@ def test_a_session_that_is_refused_is_told_in_the_words_of_the_refusal() -> None
     looking.look_up("alice")
 
     assert str(looking.last) == '28P01: password authentication failed for user "auth"'
+
+
+def test_after_a_refusal_none_is_opened_for_a_while_whoever_is_looked_up() -> None:
+    looking = Looking(negative_ttl=0)
+    looking.relay.refuses = ErrorFields("ERROR", "08006", "nobody there")
+    looking.look_up("alice")
+    looking.look_up("bob")
+    assert (str(looking.last), len(looking.relay.asked)) == ("08006: nobody there", 1)
+
+    looking.relay.refuses = None
+    looking.reactor.wait(PAUSE)
+
+    assert looking.answers("bob", secret_of("bob")) == SECRET
 
 
 def test_an_unexpected_failure_stops_nobody_else() -> None:
@@ -504,6 +518,17 @@ def test_only_so_many_users_are_remembered_and_the_oldest_go_first() -> None:
     for number, asks in ((1, False), (MAX_CACHED, False), (0, True)):
         looking.look_up(str(number))
         assert bool(looking.asked()) is asks
+
+
+def test_users_who_are_not_there_drive_nobody_out() -> None:
+    looking = Looking()
+    looking.answers("alice", secret_of("alice"))
+    for number in range(MAX_CACHED + 1):
+        looking.answers(str(number), found())
+
+    looking.look_up("alice")
+
+    assert (looking.last, looking.asked()) == (SECRET, b"")
 
 
 # Secrets

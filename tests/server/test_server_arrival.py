@@ -493,6 +493,32 @@ def test_who_fails_too_often_is_not_asked_again_for_a_while(strict: World) -> No
     assert ready(log_in_by_md5(from_(strict)))
 
 
+def test_exchanges_that_were_opened_before_give_no_more_tries(strict: World) -> None:
+    lines = logged(strict)
+    clients = [from_(strict) for _ in range(8)]
+    salts = [client.log_in()[0].salt for client in clients]
+    found = []
+    for client, salt, password in zip(clients, salts, ["wrong"] * 7 + ["open sesame"], strict=True):
+        inner = md5((password + "alice").encode()).hexdigest().encode()
+        client.send(PasswordMessage(b"md5" + md5(inner + salt).hexdigest().encode()).encode())
+        strict.reactor.settle()
+        found += sqlstates(client.hear())
+
+    assert found == ["28P01"] * 3 + ["28000"] * 5
+    assert len(lines) == 3
+
+
+def test_a_network_of_ipv6_counts_as_one_address(strict: World) -> None:
+    for number in range(3):
+        client = strict.connect()
+        client.transport.peer = IPv6Address("TCP", f"2001:db8:0:7::{number}:1", 1)
+        assert sqlstates(log_in_by_md5(client, "wrong")) == ["28P01"]
+    for address, blocked in (("2001:db8:0:7:ffff::1", True), ("2001:db8:0:8::1", False)):
+        client = strict.connect()
+        client.transport.peer = IPv6Address("TCP", address, 1)
+        assert ready(log_in_by_md5(client)) is not blocked
+
+
 @pytest.mark.parametrize(("address", "user"), [("192.0.2.2", "alice"), ("192.0.2.1", "bob"), (None, "alice")])
 def test_others_are_not_concerned(strict: World, address: str | None, user: str) -> None:
     fail(strict, 3)

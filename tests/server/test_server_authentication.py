@@ -28,7 +28,7 @@ from twistnotify.auth.secrets import (
 )
 from twistnotify.relay.lookup import LookupFailed
 from twistnotify.server.authentication import Authenticator, Security
-from twistnotify.server.derivations import QUICK_ITERATIONS, Derivations
+from twistnotify.server.derivations import MAX_WAITING, QUICK_ITERATIONS, Derivations
 from twistnotify.server.tls import Secured
 from twistnotify.session.failure import SqlError
 
@@ -316,6 +316,51 @@ def test_a_reload_does_not_tell_who_exists() -> None:
     assert salts[0][0] == Asking(users={"bob": PLAIN}).scram("alice").start.secret.salt
 
 
+def test_keys_are_made_ahead_one_after_the_other() -> None:
+    asking = Asking(users={"alice": PLAIN, "bob": SCRAM, "carol": PLAIN, "dave": None})
+    asking.scram("carol")
+    asking.authenticator.warm_up()
+    assert len(asking.pool.work) == 1
+    asking.pool.do()
+    assert asking.pool.work == []
+
+    assert isinstance(asking.scram("alice").start.secret, ScramSecret)
+    assert asking.pool.work == []
+
+
+def test_no_keys_are_made_ahead_of_need() -> None:
+    for method in ("trust", "plain", "cert", "peer"):
+        asking = Asking(method, users={"alice": PLAIN})
+        asking.authenticator.warm_up()
+        assert asking.pool.work == []
+
+
+def test_who_has_been_replaced_makes_no_more_keys() -> None:
+    asking = Asking(users={"alice": PLAIN, "carol": PLAIN})
+    asking.authenticator.warm_up()
+    asking.authenticator.is_over = True
+    asking.pool.do()
+    assert asking.pool.work == []
+
+
+def test_too_much_work_is_told_and_not_remembered() -> None:
+    asking = Asking(users={"alice": PLAIN}, scram_iterations=SLOW)
+    others = [asking.authenticator.derive(b"x", b"salt", SLOW) for _ in range(MAX_WAITING)]
+    assert asking.refusal() == "FATAL 53300 sorry, too many clients are logging in"
+    for _ in others:
+        asking.pool.do()
+
+    asked = asking.begin()
+    asking.pool.do()
+    assert isinstance(asked, Deferred)
+    assert outcome(asked).start.secret.salt == SALT
+
+
+def test_the_user_who_asks_for_others_is_no_model_for_them() -> None:
+    asking = Asking("md5", users={"tn_auth": PLAIN}, auth_user="tn_auth")
+    assert isinstance(asking.demand("nobody"), ScramProof)
+
+
 def test_all_who_wait_for_the_same_keys_wait_for_one_derivation() -> None:
     asking = Asking(users={"alice": PLAIN}, scram_iterations=SLOW)
     first, second, third = asking.begin(), asking.begin(), asking.begin()
@@ -430,7 +475,7 @@ def test_who_is_in_no_file_is_looked_up_for_his_database() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", format_secret(SCRAM).replace("$7:", f"${MAX_ITERATIONS + 1}:")])
-def test_one_whom_it_does_not_know_is_asked_like_the_last_one_found(text: str | None) -> None:
+def test_one_whom_it_does_not_know_is_asked_like_the_first_one_found(text: str | None) -> None:
     asking = Asking(lookup=Lookup(alice=format_secret(SCRAM), bob=text))
     assert asking.scram("bob").start.secret.iterations == FEW
     asking.scram()

@@ -87,7 +87,8 @@ OPTIONS: tuple[Option, ...] = (
         "fd_reserve."),
     Option("max_login_conn", Integer(1, 1_000_000), "500",
         "Connections that may be not logged in yet. One more takes the place of the one that has been silent for "
-        "longest, if that is over a second; otherwise it is refused (53300)."),
+        "longest, if that is over a second, or of one of the address that has most of them; if that is its own, it "
+        "is refused (53300)."),
     Option("fd_reserve", Integer(1, 65536), "64",
         "Open files kept from clients, so that a lost LISTEN connection can be made again when all of "
         "max_client_conn are in use."),
