@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run psql test unit integration drivers bench bench-relay lint format types imports check dist clean
+.PHONY: run psql test unit integration drivers bench bench-relay bench-logins bench-tls lint format types imports check dist clean
 
 # One stamp for the whole environment: made again when the dependencies change.
 $(VENV)/stamp: pyproject.toml
@@ -31,6 +31,12 @@ bench: $(VENV)/stamp
 
 bench-relay: $(VENV)/stamp
 	$(BIN)/python -m benchmarks.relay
+
+bench-logins: $(VENV)/stamp
+	$(BIN)/python -m benchmarks.logins
+
+bench-tls: $(VENV)/stamp
+	$(BIN)/python -m benchmarks.tls
 
 unit: $(VENV)/stamp
 	$(BIN)/pytest tests -m 'not integration'

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import shutil
 import signal
 import sys
@@ -25,7 +23,7 @@ def main() -> int:
     """Run; return the exit status, 1 where something was lost, disordered or doubled."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    _raise_file_limit()
+    machine.raise_file_limit()
     about = machine.about(options.workers)
     folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
     try:
@@ -46,14 +44,11 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure twistnotify.")
     parser.add_argument("--quick", action="store_true", help="a few seconds, to see whether it works; not for figures")
-    parser.add_argument("--workers", type=int, default=_default_workers(), help="processes of the load generator")
+    parser.add_argument(
+        "--workers", type=int, default=machine.default_workers(), help="processes of the load generator"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
     return parser.parse_args()
-
-
-def _default_workers() -> int:
-    """Leave a core to the server, and one to the PostgreSQL behind it."""
-    return max(1, min(4, (os.cpu_count() or 1) - 2))
 
 
 def _measure_all(folder: Path, works: tuple[Work, ...], workers: int) -> tuple[Results, list[Target]]:
@@ -66,11 +61,6 @@ def _measure_all(folder: Path, works: tuple[Work, ...], workers: int) -> tuple[R
                 results[work.name, target.name] = measure(work, target, postgres, workers)
                 sys.stderr.write(f"{work.name}, {target.name}: {time.monotonic() - started:.1f} s\n")
         return results, targets
-
-
-def _raise_file_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _as_json(results: Results) -> dict[str, dict[str, object]]:

@@ -1,4 +1,4 @@
-"""The table of the relay."""
+"""The tables of what takes turns: the relay's, and the parts that others are made of."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from benchmarks.ways import DIRECT, OURS, POOLER, Way
 LABEL_WIDTH = 48
 COLUMN_WIDTH = 15
 MICROSECONDS_A_MILLISECOND = 1000
-FIGURE, BETWEEN, BEHIND = "figure", "between", "behind"
+FIGURE, BETWEEN, BEHIND, BUSY = "figure", "between", "behind", "busy"
+LIMIT = 0.9
+"""Share of a core from which on the load may have been what was measured."""
+MARK = ">"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Hold one turn: the task's figure, and the microseconds of computing for each of its operations.
 
-    They are those of the process in between and of PostgreSQL, None where there is none or it is out of sight.
+    They are those of the process in between and of PostgreSQL, None where there is none or it is out of sight. `busy`
+    is the share of a core that the load took, None where that is not known.
     """
 
     figure: float
     between: float | None
     behind: float | None
     operations: float
+    busy: float | None = None
 
     def as_json(self) -> dict[str, float | None]:
         """Return what can be compared with another run's."""
@@ -64,48 +69,85 @@ LESS_IS_BETTER = (
 
 
 def compare(samples: Samples, ways: Sequence[Way]) -> str:
-    """Return the table and how to read it."""
-    names = [way.name for way in ways]
-    others = [name for name in names if name != OURS]
+    """Return the relay's table and how to read it."""
+    columns = [(way.name, way.version) for way in ways]
+    notes = _notes(samples, [way.name for way in ways])
+    return table(samples, columns, MORE_IS_BETTER, LESS_IS_BETTER, notes)
+
+
+def table(
+    samples: Samples,
+    columns: Sequence[tuple[str, str]],
+    more: Iterable[Row],
+    less: Iterable[Row],
+    notes: Sequence[str],
+    ours: str = OURS,
+) -> str:
+    """Return a table: a column for each name and version, and one for the ratio of `ours` to each other."""
+    names = [name for name, _ in columns]
+    others = [name for name in names if name != ours]
     lines = [
         _line("", [*names, *(f"/ {name}" for name in others)]),
-        _line("", [way.version for way in ways]),
+        *_versions(columns),
         "more is better",
-        *(_row(row, samples, names, others) for row in MORE_IS_BETTER),
+        *(_row(row, samples, names, others, ours) for row in more),
         "less is better",
-        *(_row(row, samples, names, others) for row in LESS_IS_BETTER),
+        *(_row(row, samples, names, others, ours) for row in less),
         "",
-        *_notes(samples, names),
+        *notes,
     ]
+    if any(MARK in line for line in lines[: -len(notes)]):
+        lines.append(f"{MARK} The generator was the limit, the server can do more.")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
 def median(samples: Samples, task: str, way: str, column: str = FIGURE) -> float | None:
     """Return the median of a figure, None where there is none."""
-    values = [value for sample in samples[task, way] if (value := getattr(sample, column)) is not None]
+    values = [value for sample in samples.get((task, way), ()) if (value := getattr(sample, column)) is not None]
     return statistics.median(values) if values else None
 
 
-def ratio(samples: Samples, row: Row, other: str) -> float | None:
-    """Return twistnotify's share of another's figure: the median of the rounds, each of which is compared by itself."""
-    pairs = zip(samples[row.task, OURS], samples[row.task, other], strict=True)
-    found = [_quotient(getattr(ours, row.column), getattr(theirs, row.column)) for ours, theirs in pairs]
+def ratio(samples: Samples, row: Row, other: str, ours: str = OURS) -> float | None:
+    """Return our share of another's figure, or None: the median of the rounds, each compared by itself."""
+    if (row.task, other) not in samples:
+        return None
+    pairs = zip(samples[row.task, ours], samples[row.task, other], strict=True)
+    found = [_quotient(getattr(one, row.column), getattr(theirs, row.column)) for one, theirs in pairs]
     known = [each for each in found if each is not None]
     return statistics.median(known) if known else None
+
+
+def as_json(samples: Samples) -> dict[str, dict[str, list[dict[str, float | None]]]]:
+    """Return all of them by way and task."""
+    described: dict[str, dict[str, list[dict[str, float | None]]]] = {}
+    for (task, way), taken in samples.items():
+        described.setdefault(way, {})[task] = [sample.as_json() for sample in taken]
+    return described
 
 
 def _quotient(ours: float | None, theirs: float | None) -> float | None:
     return None if ours is None or not theirs else ours / theirs
 
 
+def _versions(columns: Sequence[tuple[str, str]]) -> list[str]:
+    versions = [version for _, version in columns]
+    return [_line("", versions)] if any(versions) else []
+
+
 def _line(label: str, cells: Iterable[str]) -> str:
     return f"{label:<{LABEL_WIDTH}}" + "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
 
 
-def _row(row: Row, samples: Samples, names: Sequence[str], others: Sequence[str]) -> str:
-    figures = [_cell(median(samples, row.task, name, row.column), row.digits) for name in names]
-    ratios = [_cell(ratio(samples, row, name), 2) for name in others]
+def _row(row: Row, samples: Samples, names: Sequence[str], others: Sequence[str], ours: str) -> str:
+    figures = [_marked(row, samples, name) for name in names]
+    ratios = [_cell(ratio(samples, row, name, ours), 2) for name in others]
     return _line(f"  {row.label}", [*figures, *ratios])
+
+
+def _marked(row: Row, samples: Samples, name: str) -> str:
+    cell = _cell(median(samples, row.task, name, row.column), row.digits)
+    is_limited = row.column == FIGURE and (median(samples, row.task, name, BUSY) or 0) >= LIMIT
+    return f"{MARK}{cell}" if is_limited else cell
 
 
 def _cell(figure: float | None, digits: int) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 
+from benchmarks.certificate import client_context
 from benchmarks.dialects import Dialect, Refused
+from twistnotify.wire.startup import SSLRequest
 
 PARALLEL = 100
 SILENCE = 15.0
@@ -24,10 +27,12 @@ class Silence(Exception):
 class Handshake:
     """A connection that says one thing after another, each when the one before is answered."""
 
-    def __init__(self, address: Address, steps: list[Step]) -> None:
+    def __init__(self, address: Address, steps: list[Step], tls: bool) -> None:
         self.socket = socket.socket()
         self.socket.settimeout(SILENCE)
         self.socket.connect(address)
+        if tls:
+            self.socket = _encrypted(self.socket)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._steps = iter(steps)
@@ -37,7 +42,10 @@ class Handshake:
 
     def read(self) -> bool:
         """Take in what has come; tell whether everything is said and answered."""
-        data = self.socket.recv(65536)
+        try:
+            data = self.socket.recv(65536)
+        except ssl.SSLWantReadError:
+            return False
         if not data:
             raise Refused(f"the server hung up after {self._heard[:200]!r}")
         self._heard += data
@@ -52,7 +60,16 @@ class Handshake:
             self.socket.sendall(said)
 
 
-def connect(address: Address, scripts: Iterable[list[Step]]) -> list[socket.socket]:
+def _encrypted(connection: socket.socket) -> ssl.SSLSocket:
+    """Ask PostgreSQL's way for TLS; one waits for the other here, how long it takes is for `logins` to measure."""
+    connection.sendall(SSLRequest().encode())
+    if (answer := connection.recv(1)) != b"S":
+        connection.close()
+        raise Refused(f"the server has no TLS: {answer!r}")
+    return client_context().wrap_socket(connection)
+
+
+def connect(address: Address, scripts: Iterable[list[Step]], tls: bool = False) -> list[socket.socket]:
     """Make a connection for each script, PARALLEL at a time; return them, non-blocking, in the scripts' order."""
     made: list[socket.socket] = []
     under_way: dict[int, Handshake] = {}
@@ -60,7 +77,7 @@ def connect(address: Address, scripts: Iterable[list[Step]]) -> list[socket.sock
     with select.epoll() as poll:
         while True:
             while len(under_way) < PARALLEL and (steps := next(pending, None)) is not None:
-                handshake = Handshake(address, steps)
+                handshake = Handshake(address, steps, tls)
                 made.append(handshake.socket)
                 under_way[handshake.socket.fileno()] = handshake
                 poll.register(handshake.socket, select.EPOLLIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import time
 from array import array
 from bisect import bisect_right
@@ -147,7 +148,7 @@ class Publisher(Party):
     def _send(self, data: memoryview) -> None:
         try:
             size = self.socket.send(data)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError):
             size = 0
         if size < len(data):
             self._rest = data[size:]
@@ -191,7 +192,12 @@ def run(listeners: Sequence[Listener], publishers: Sequence[Publisher], poll: se
             party = parties[fd]
             was_done = party.done
             if events & ~select.EPOLLOUT:
-                party.read()
+                # Of a record of TLS that has not come whole nothing can be read. One at a time is, and OpenSSL takes no
+                # more from the kernel, so that it wakes us for the next.
+                try:  # noqa: SIM105 - a context manager costs as much as the read.
+                    party.read()
+                except ssl.SSLWantReadError:
+                    pass
             if events & select.EPOLLOUT and isinstance(party, Publisher):
                 party.write()
             left -= party.done - was_done

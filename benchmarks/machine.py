@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 
 AT_WORK = 0.5
 """Load of the machine, per core, from which on the figures are not to be trusted."""
@@ -20,3 +21,14 @@ def about(workers: int) -> str:
     if load > cores * AT_WORK:
         text += f"\nWARNING: the machine was not at rest (load {load:.1f}): do not trust these figures"
     return text
+
+
+def default_workers() -> int:
+    """Leave a core to the server, and one to the PostgreSQL behind it."""
+    return max(1, min(4, (os.cpu_count() or 1) - 2))
+
+
+def raise_file_limit() -> None:
+    """Have as many files open as we may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

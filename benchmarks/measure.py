@@ -77,7 +77,7 @@ def measure(work: Work, target: Target, postgres: Postgres, workers: int) -> Res
     work = work.bearable(target.max_listeners, target.is_slow).on(target.name[0].lower())
     memory = _memory(work, target)
     try:
-        with Workers(work, target.address, target.dialect, workers) as crew:
+        with Workers(work, target.address, target.dialect, workers, target.tls) as crew:
             login = crew.connect()
             _wait_for_rest(target)
             grown = _memory(work, target) - memory

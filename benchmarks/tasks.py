@@ -35,10 +35,14 @@ _RATE = re.compile(r"^tps = ([\d.]+)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Hold a figure, and what it was of: transactions, queries or megabytes."""
+    """Hold a figure, and what it was of: transactions, queries, megabytes or log-ins.
+
+    `busy` is the share of a core that the load itself took, None where that is not known.
+    """
 
     figure: float
     operations: float
+    busy: float | None = None
 
 
 class Task(Protocol):

@@ -26,7 +26,7 @@ def measured(task: Task, way: Way) -> Sample:
         None if start is None or end is None else (end - start) / outcome.operations * MICROSECONDS
         for start, end in zip(before, after, strict=True)
     )
-    return Sample(outcome.figure, between, behind, outcome.operations)
+    return Sample(outcome.figure, between, behind, outcome.operations, outcome.busy)
 
 
 def _at_rest(way: Way) -> Times:

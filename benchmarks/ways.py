@@ -23,7 +23,7 @@ DIRECT, POOLER, OURS = "PostgreSQL", "PgBouncer", "twistnotify"
 DATABASE = "twistnotify_benchmark"
 """Made for the benchmark, and dropped at its end."""
 UNPRIVILEGED = "nobody"
-"""Whom PgBouncer runs as where we are root, which it refuses to be."""
+"""Whom PgBouncer, and PostgreSQL of the system, run as where we are root, which they refuse to be."""
 PGBOUNCER = """\
 [databases]
 {database} = {conninfo}
@@ -90,7 +90,7 @@ def all_ways(folder: Path, origin: Origin) -> Iterator[list[Way]]:
     with ExitStack() as stack:
         stack.enter_context(_database(origin))
         ways = [_straight(origin)]
-        if (program := shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")) is not None:
+        if (program := find_pgbouncer()) is not None:
             ways.append(stack.enter_context(_pgbouncer(folder, origin, program)))
         ways.append(stack.enter_context(_twistnotify(folder, origin)))
         yield ways
@@ -118,9 +118,9 @@ def _pgbouncer(folder: Path, origin: Origin, program: str) -> Iterator[Way]:
     port = servers.free_port()
     configuration = folder / "pgbouncer.ini"
     configuration.write_text(PGBOUNCER.format(database=DATABASE, conninfo=origin.conninfo(), port=port))
-    way = Way(POOLER, _version(program), (servers.HOST, port), DATABASE, origin.user, None, origin.pid)
+    way = Way(POOLER, pgbouncer_version(program), (servers.HOST, port), DATABASE, origin.user, None, origin.pid)
     log = folder / "pgbouncer.log"
-    with servers.running([program, str(configuration)], log, signal.SIGTERM, **_unprivileged()) as process:
+    with servers.running([program, str(configuration)], log, signal.SIGTERM, **unprivileged()) as process:
         servers.wait_for(lambda: servers.accepts(lambda: _connect(way)), process, log)
         yield replace(way, pid=process.pid)
 
@@ -136,13 +136,19 @@ def _connect(way: Way) -> Any:
     return psycopg2.connect(f"host={host} port={port} dbname={way.database} user={way.user}")
 
 
-def _version(program: str) -> str:
+def find_pgbouncer() -> str | None:
+    """Return the program, None where it is not installed."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def pgbouncer_version(program: str) -> str:
     said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     found = re.search(r"PgBouncer (\S+)", said)
     return "" if found is None else found[1]
 
 
-def _unprivileged() -> dict[str, Any]:
+def unprivileged() -> dict[str, Any]:
+    """Return as whom subprocess is to run a program that refuses to be root's."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(UNPRIVILEGED)

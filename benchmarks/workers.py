@@ -37,6 +37,7 @@ class Share:
     dialect: Dialect
     index: int
     count: int
+    tls: bool = False
 
 
 @dataclass(slots=True)
@@ -64,13 +65,13 @@ class Outcome:
 class Workers:
     """Do one work on one server: `connect`, then `run`; the connections last until the end of the `with`."""
 
-    def __init__(self, work: Work, address: Address, dialect: Dialect, count: int) -> None:
+    def __init__(self, work: Work, address: Address, dialect: Dialect, count: int, tls: bool = False) -> None:
         context = multiprocessing.get_context("fork")
         self._pipes: list[Connection] = []
         self._processes = []
         for index in range(count):
             ours, theirs = context.Pipe()
-            share = Share(work, address, dialect, index, count)
+            share = Share(work, address, dialect, index, count, tls)
             self._pipes.append(ours)
             process = context.Process(target=_worker, args=(share, theirs, self._pipes), daemon=True)
             process.start()
@@ -168,13 +169,14 @@ class Worker:
         indexes = range(share.index, work.listeners, share.count)
         channels = [index % work.channels for index in indexes]
         outcome = _clock()
-        sockets = connect(share.address, [listener_steps(share.dialect, work.channel(each)) for each in channels])
+        steps = [listener_steps(share.dialect, work.channel(each)) for each in channels]
+        sockets = connect(share.address, steps, share.tls)
         _stop(outcome)
         tapes = [self._tape(channel) for channel in range(work.channels)]
         for connection, channel in zip(sockets, channels, strict=True):
             self._listeners.append(self._listener(connection, tapes[channel]))
         indexes = range(share.index, work.publishers, share.count)
-        sockets = connect(share.address, [publisher_steps(share.dialect) for _ in indexes])
+        sockets = connect(share.address, [publisher_steps(share.dialect) for _ in indexes], share.tls)
         for connection, index in zip(sockets, indexes, strict=True):
             self._publishers.append(self._publisher(connection, index))
         for party in (*self._listeners, *self._publishers):

@@ -89,4 +89,10 @@ def test_rounds_are_compared_one_by_one(ours: list[float], theirs: list[float], 
 
 
 def test_a_sample_can_be_written_to_a_file() -> None:
-    assert Sample(1.5, None, 2.0, 3).as_json() == {"figure": 1.5, "between": None, "behind": 2.0, "operations": 3}
+    assert Sample(1.5, None, 2.0, 3, 0.5).as_json() == {
+        "figure": 1.5,
+        "between": None,
+        "behind": 2.0,
+        "operations": 3,
+        "busy": 0.5,
+    }
