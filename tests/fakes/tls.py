@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 from fakes.client import FakeClient
@@ -40,13 +39,9 @@ def server_tls(folder: Path, shown: Certificate = SERVER, **settings: Any) -> Se
     return ServerTls(tls_settings(folder, shown, **settings))
 
 
-def tls_world(
-    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tls: ServerTls, security: dict[str, Any], **settings: Any
-) -> World:
-    """Return a server with TLS whose shard is up; Twisted's TLS gathers small writes by its clock."""
-    world = make_world(security=Security(tls=tls, **security), **settings)
-    monkeypatch.setattr("twisted.protocols.tls._get_default_clock", lambda: world.reactor)
-    return world.start()
+def tls_world(make_world: MakeWorld, tls: ServerTls, security: dict[str, Any], **settings: Any) -> World:
+    """Return a server with TLS whose shard is up."""
+    return make_world(security=Security(tls=tls, **security), **settings).start()
 
 
 def client_context(shown: Certificate | None = None, protocols: Sequence[bytes] = (PROTOCOL_NAME,)) -> SSL.Context:

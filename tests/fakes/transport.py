@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 from fakes.reactor import FakeReactor
-from twisted.internet import _newtls, abstract, main, tcp
+from twisted.internet import abstract, main, tcp
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
@@ -23,7 +23,7 @@ class _Handle:
         return struct.pack("3i", 1, os.getuid(), os.getgid())
 
 
-class FakeTransport(_newtls.ConnectionMixin, _newtls.ServerMixin, tcp._AbortingMixin, abstract.FileDescriptor):
+class FakeTransport(tcp._AbortingMixin, abstract.FileDescriptor):
     """A connected TCP transport.
 
     `room` is the number of bytes the kernel takes from now on (None: any number); `received` is what it has taken,

@@ -54,7 +54,7 @@ def make_tls_world(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_p
     """Make servers with TLS: `tls` are settings of it, `security` what else there is of `Security`."""
 
     def make(tls: dict[str, Any] | None = None, security: dict[str, Any] | None = None, **settings: Any) -> World:
-        return tls_world(make_world, monkeypatch, server_tls(tmp_path, **(tls or {})), security or {}, **settings)
+        return tls_world(make_world, server_tls(tmp_path, **(tls or {})), security or {}, **settings)
 
     return make
 
@@ -115,7 +115,7 @@ def test_with_bytes_behind_the_request_there_is_never_tls(secured: World, behind
     assert (fields.severity, fields.sqlstate) == ("FATAL", "08P01")
     assert fields.message == "received unencrypted data after SSL request"
     assert client.gone
-    assert not client.transport.TLS
+    assert client.protocol.transport is client.transport
 
 
 def test_tls_is_asked_for_once(world: World) -> None:
@@ -277,7 +277,7 @@ def test_a_handshake_does_not_begin_in_the_middle(secured: World) -> None:
     settled(client, first)
     settled(client, b"\x16" + rest)
 
-    assert not client.transport.TLS
+    assert client.protocol.transport is client.transport
 
 
 # Proxies
@@ -624,7 +624,7 @@ def test_scram_is_offered_with_what_it_can_be_bound_to(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, offered: tuple[str, ...]
 ) -> None:
     tls = server_tls(tmp_path, authority(kind=kind))
-    world = tls_world(make_world, monkeypatch, tls, {"auth_type": "scram-sha-256", "users": USERS})
+    world = tls_world(make_world, tls, {"auth_type": "scram-sha-256", "users": USERS})
 
     (asked,) = FakeTlsClient(world).secure()
     (asked_openly,) = world.connect().log_in()

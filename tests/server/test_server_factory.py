@@ -473,7 +473,7 @@ def test_tls_of_earlier_is_spoken_with_those_who_have_come_earlier(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     old, new = server_tls(tmp_path), server_tls(tmp_path, certificate(ROOT, "new"))
-    world = tls_world(make_world, monkeypatch, old, {})
+    world = tls_world(make_world, old, {})
     before = FakeTlsClient(world)
     assert ready(FakeTlsClient(world).secure())
 

@@ -964,7 +964,7 @@ def test_rights_may_change_while_one_waits(world: World) -> None:
 def secured(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     """A server with TLS, which may be slow."""
     tls = server_tls(tmp_path)
-    return tls_world(make_world, monkeypatch, tls, {}, client_queue_hard_limit=65536, shard_queue_size=2)
+    return tls_world(make_world, tls, {}, client_queue_hard_limit=65536, shard_queue_size=2)
 
 
 def secure_client(world: World, *listens: str) -> FakeTlsClient:

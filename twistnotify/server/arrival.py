@@ -134,10 +134,10 @@ class Arrival:
 
     def _start(self, data: bytes) -> None:
         """Put TLS between the socket and the client; `data` has come already."""
-        transport: Any = self._client.socket
-        transport.startTLS(self._tls)
+        assert self._tls is not None
+        tls = self._tls.encryption.begin(self._client)
         if data:
-            transport.protocol.dataReceived(data)
+            tls.dataReceived(data)
 
     def handshake_completed(self) -> bool:
         """Note what TLS has told; False for a client that has named no protocol where it has to (direct TLS)."""

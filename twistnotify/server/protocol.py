@@ -126,7 +126,7 @@ class ClientProtocol(OutboxProtocol):
             self.session.abandon()
             self._close("protocol")
             return
-        self.secure()
+        self.secure(self.transport.transport)  # type: ignore[union-attr]
         if not arrival.is_direct:
             self._answer(True)
 

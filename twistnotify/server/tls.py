@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from twistnotify.config.model import Settings
 from twistnotify.relay.tls import TlsFault, load_key, reason_of
+from twistnotify.server.encryption import Encryption
 
 PROTOCOL_NAME = b"postgresql"
 """What PostgreSQL is called in ALPN (RFC 7301; manual, "Frontend/Backend Protocol": "SSL Session Encryption")."""
@@ -41,13 +42,15 @@ class ServerTls:
     """Make the TLS side of connections.
 
     `required` tells that nobody is let in over TCP without TLS. `binding` is what SCRAM binds to of this certificate
-    (RFC 5929, tls-server-end-point); None where it has no signature hash, as one of Ed25519.
+    (RFC 5929, tls-server-end-point); None where it has no signature hash, as one of Ed25519. `encryption` puts it in
+    front of clients.
     """
 
     def __init__(self, settings: Settings) -> None:
         """Read the files; raises TlsFault."""
         self.required = settings.client_tls_sslmode in REQUIRED
         self._context = _context(settings)
+        self.encryption = Encryption(self)
         self.binding = _end_point(_read("client_tls_cert_file", settings.client_tls_cert_file))
 
     def serverConnectionForTLS(self, protocol: TLSMemoryBIOProtocol) -> SSL.Connection:  # noqa: N802

@@ -5,8 +5,8 @@ it waits for; only what the kernel does not take goes to `transport.write`. From
 transport's pull producer: it is asked for more when the transport's own buffer is empty. Whatever is handed on ends
 at a frame boundary, so a FATAL error can always follow it.
 
-Over TLS nothing can go past the transport, which has to encrypt it: the outbox is written whole, once a round, and the
-protocol is the transport's push producer all along.
+Over TLS the outbox is written through TLS, once a round, which writes in the same way (`server/encryption.py`); the
+protocol is its push producer all along.
 
 A client that is written to faster than it reads is not read from either: it cannot ask for more replies.
 """
@@ -21,6 +21,7 @@ from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
 from twistnotify.pubsub.outbox import DirtyList, Outbox
+from twistnotify.server.encryption import Outside
 
 
 class Socket(TypingProtocol):
@@ -60,6 +61,7 @@ class OutboxProtocol(Protocol):
     _secured = False
     """Whether TLS is between the outbox and the socket."""
     _closing = False
+    _outside: Outside
 
     def __init__(self, dirty_list: DirtyList) -> None:
         self.outbox = Outbox(self, dirty_list)
@@ -90,15 +92,18 @@ class OutboxProtocol(Protocol):
 
     def _flush_secured(self) -> None:
         """Write what is ready through TLS, until it has enough."""
-        outbox = self.outbox
+        outbox, outside = self.outbox, self._outside
         while outbox.ready and not self._blocked:
+            outside.gather()
             self.socket.write(outbox.take())
+            outside.send()
         if outbox.unsent > self.limit:
             self.overflowed()
 
-    def secure(self) -> None:
-        """Write through TLS from now on."""
+    def secure(self, outside: Outside) -> None:
+        """Write through TLS from now on, which writes to `outside`."""
         self._secured = True
+        self._outside = outside
         self.socket.registerProducer(self, True)
 
     def overflowed(self) -> None:
@@ -155,8 +160,6 @@ class OutboxProtocol(Protocol):
         if self._blocked:
             return
         if self._closing:
-            # Again, since TLS may have gathered small writes meanwhile: without a producer it would drop them.
-            self.socket.loseConnection()
             self.socket.unregisterProducer()
         self._update_reading()
         self.backed_up(False)
