@@ -530,7 +530,7 @@ def test_those_who_come_by_the_unix_socket_are_told_apart_by_whose_process_they_
     lines = logged(strict)
 
     assert fail(strict, 4, address=None) == ["28P01"] * 3 + ["28000"]
-    assert all(line.endswith(f"from {UNIX} of {os.getuid()})") for line in lines)
+    assert all(line.endswith(f"from {UNIX}, user {os.getuid()})") for line in lines)
 
 
 def test_those_behind_a_proxy_are_told_apart(make_world: MakeWorld) -> None:

@@ -450,7 +450,7 @@ def test_a_log_in_that_is_under_way_ends_by_the_rules_it_began_with(make_world: 
 def test_other_bounds_of_failures_hold_from_then_on(make_world: MakeWorld) -> None:
     world = make_world(auth_fail_limit=1, security=Security("md5")).start()
     key = ("192.0.2.1", "alice")
-    world.factory.refusals.count(key, "app", "wrong")
+    world.factory.refusals.count(key, "192.0.2.1", "app", "wrong")
     use(world, Security("md5"))
     assert world.factory.refusals.is_blocked(key)
 

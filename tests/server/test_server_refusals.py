@@ -33,7 +33,7 @@ class Noted:
 
     def fail(self, times: int = 1, key: Key = ALICE) -> None:
         for _ in range(times):
-            self.refusals.count(key, "app", WRONG)
+            self.refusals.count(key, key[0], "app", WRONG)
 
     def end(self) -> None:
         self.refusals.stop()
@@ -120,14 +120,14 @@ def test_the_one_that_blocks_says_so(noted: Noted) -> None:
 
 @pytest.mark.parametrize("evil", ["a\nb", "a\r\x1b[2J", "a\u2028b", "a\u202eb", "\udcff", "{key}"])
 def test_a_line_is_one_line_whatever_clients_send(noted: Noted, evil: str) -> None:
-    noted.refusals.note(("192.0.2.1", evil), evil, f"no such {evil}")
+    noted.refusals.note("192.0.2.1", evil, evil, f"no such {evil}")
 
     (line,) = noted.lines
     assert line.isprintable()
 
 
 def test_names_are_cut(noted: Noted) -> None:
-    noted.refusals.note(("192.0.2.1", "u" * 10_000), "d" * 10_000, "r" * 10_000)
+    noted.refusals.note("192.0.2.1", "u" * 10_000, "d" * 10_000, "r" * 10_000)
 
     (line,) = noted.lines
     assert (line.count("u" * 128), line.count("d" * 128), line.count("r" * 256)) == (1, 1, 1)

@@ -167,7 +167,8 @@ class Arrival:
                 return self._client.await_answer(self._derived(action))
             case Refuse():
                 if action.reason != BLOCKED:
-                    self._client.factory.refusals.count(self._key(action.user), action.database, action.reason)
+                    refusals = self._client.factory.refusals
+                    refusals.count(self._key(action.user), self._where, action.database, action.reason)
         return True
 
     def _identify(self, action: Identify) -> bool:
@@ -209,20 +210,20 @@ class Arrival:
         factory = self._client.factory
         if factory.authenticator.trusts_everyone:
             return NO_PROOF
-        key = self._key(action.user)
         try:
             demand: Demand | Deferred[Demand] = factory.authenticator.demand(self, action.database, action.user)
         except SqlError as failure:
             if failure.fields.message != BLOCKED:
-                factory.refusals.note(key, action.database, failure.fields.message)
+                factory.refusals.note(self._where, action.user, action.database, failure.fields.message)
             raise
-        return demand.addErrback(self._not_asked, key, action) if isinstance(demand, Deferred) else demand
+        return demand.addErrback(self._not_asked, action) if isinstance(demand, Deferred) else demand
 
-    def _not_asked(self, failure: Failure, key: tuple[str, str], action: Identify) -> Failure:
+    def _not_asked(self, failure: Failure, action: Identify) -> Failure:
         """Log why what the client has to prove could not be found out; the client itself is not told."""
         error = failure.value
         if isinstance(error, SqlError):
-            self._client.factory.refusals.note(key, action.database, f"{error.fields.message}: {error.__cause__}")
+            reason = f"{error.fields.message}: {error.__cause__}"
+            self._client.factory.refusals.note(self._where, action.user, action.database, reason)
         return failure
 
     def let_in(self, user: str) -> None:
@@ -233,7 +234,12 @@ class Arrival:
 
     def _key(self, user: str) -> tuple[str, str]:
         address = self._client.address
-        return f"{UNIX} of {self._peer_id()}" if address is None else _group(address), user
+        return self._where if address is None else _group(address), user
+
+    @property
+    def _where(self) -> str:
+        address = self._client.address
+        return f"{UNIX}, user {self._peer_id()}" if address is None else str(address)
 
     def _derived(self, action: Derive) -> Deferred[bytes]:
         """Return the key of a password."""

@@ -44,10 +44,10 @@ class Refusals:
         """Tell whether an address has failed too often for this user."""
         return self.throttle.is_blocked(key, self._clock.seconds())
 
-    def count(self, key: Key, database: str, reason: str) -> None:
-        """Count and log a proof that has failed; `reason` is what the client was told."""
+    def count(self, key: Key, where: str, database: str, reason: str) -> None:
+        """Count a proof that has failed by its key, and log it; `where` the client is, `reason` is what it was told."""
         blocked = self.throttle.note_failure(key, self._clock.seconds())
-        self.note(key, database, f"{reason}; too many, refused for a while" if blocked else reason)
+        self.note(where, key[1], database, f"{reason}; too many, refused for a while" if blocked else reason)
 
     def forgive(self, key: Key) -> None:
         """Forget the failures of one that has logged in."""
@@ -63,20 +63,19 @@ class Refusals:
         self._window.stop()
         self._sum_up()
 
-    def note(self, key: Key, database: str, reason: str) -> None:
+    def note(self, where: str, user: str, database: str, reason: str) -> None:
         """Log a refusal."""
         self._begin_window()
         if self._logged >= LOGGED:
             self._more += 1
             return
         self._logged += 1
-        address, user = key
         self.log.warn(
-            'log-in refused: {reason} (user "{user}", database "{database}", from {address})',
+            'log-in refused: {reason} (user "{user}", database "{database}", from {where})',
             reason=printable(reason, 256),
             user=printable(user),
             database=printable(database),
-            address=address,
+            where=where,
         )
 
     def _begin_window(self) -> None:
