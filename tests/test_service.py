@@ -366,7 +366,7 @@ def test_a_reload_takes_rights_away(running: Running) -> None:
 def test_a_reload_has_other_bounds_of_failures(running: Running) -> None:
     key = ("192.0.2.1", "alice")
     running.server.reload(configuration(auth_fail_limit=1))
-    running.server.factory.refusals.count(key, "own", "wrong")
+    running.server.factory.refusals.count(key, "192.0.2.1", "own", "wrong")
 
     assert running.server.factory.refusals.is_blocked(key)
     running.server.reload(configuration(auth_fail_limit=0))
