@@ -170,11 +170,12 @@ def test_thousands_of_slow_clients_keep_nobody_out(postgres: PostgresServer, fol
 
 
 def test_slow_clients_beyond_the_limit_make_room(postgres: PostgresServer, folder: Path, many_files: None) -> None:
-    """By default there may be 500 at a time, here with more time than anybody else would wait for."""
+    """Here with more time than anybody else would wait for."""
     settings: dict[str, Any] = {
         "auth_type": "scram-sha-256",
         "auth_file": "userlist.txt",
         "client_login_timeout": 2 * DEADLINE,
+        "max_login_conn": 500,
     }
     with running(postgres, folder, **settings) as server:
         slow = SlowClients(server.port, SLOW)

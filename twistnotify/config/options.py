@@ -85,10 +85,10 @@ OPTIONS: tuple[Option, ...] = (
     Option("max_client_conn", Integer(1, 1_000_000), "10000",
         "Clients that may be connected at a time. The limit of open files has to hold this many and "
         "fd_reserve."),
-    Option("max_login_conn", Integer(1, 1_000_000), "500",
+    Option("max_login_conn", Integer(1, 1_000_000), "5000",
         "Connections that may be not logged in yet. One more takes the place of the one that has been silent for "
         "longest, if that is over a second, or of one of the address that has most of them; if that is its own, it "
-        "is refused (53300)."),
+        "is refused (53300). Thousands of clients log in at a time when a network comes back."),
     Option("fd_reserve", Integer(1, 65536), "64",
         "Open files kept from clients, so that a lost LISTEN connection can be made again when all of "
         "max_client_conn are in use."),
