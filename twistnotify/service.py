@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import stat
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -59,6 +58,7 @@ class Server(MultiService):
         self._file = file
         self._derivations = Derivations(reactor)
         self._mock_key = os.urandom(MOCK_KEY_BYTES)
+        self._relays = {name: each.relay for name, each in config.databases.items() if each.relay is not None}
         self._lookups: dict[str, UserLookup] = {}
         self._old_lookups: WeakSet[UserLookup] = WeakSet()
         self._config_folder = config_folder
@@ -158,13 +158,12 @@ class Server(MultiService):
     def _lookup(self, database: str) -> UserLookup | None:
         """Return who asks for users that want a database, there or, if it cannot be asked, in another one."""
         settings = self.config.settings
-        relays = {name: each.relay for name, each in self._started_with.databases.items() if each.relay is not None}
-        if not settings.auth_user or not relays:
+        if not settings.auth_user or not self._relays:
             return None
         wanted = settings.auth_dbname or database
-        name = wanted if wanted in relays else next(iter(relays))
+        name = wanted if wanted in self._relays else next(iter(self._relays))
         if name not in self._lookups:
-            self._lookups[name] = self._new_lookup(name, relays[name])
+            self._lookups[name] = self._new_lookup(name, self._relays[name])
         return self._lookups[name]
 
     def _new_lookup(self, name: str, config: RelayConfig) -> UserLookup:
@@ -225,14 +224,13 @@ def remove_stale_socket(path: str) -> None:
     Not by Twisted's lock file, which holds a process ID: in a container the next process often has the same one.
     """
     if not Path(path).is_socket():
+        # Any other file would refuse to be connected to, too.
         return
     try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(path)
     except ConnectionRefusedError:
-        # Any other file refuses, too.
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
+        os.unlink(path)
     except OSError:
         # It cannot be reached: to listen will fail, and say why.
         pass

@@ -29,13 +29,12 @@ from support.security import SYSTEM_USER, guarded
 from support.versions import one_version
 
 from twistnotify.auth.hba_file import MAX_LINES, MAX_NAMES
-from twistnotify.auth.scram_keys import MAX_ITERATIONS, MAX_MESSAGE
+from twistnotify.auth.scram_keys import MAX_ITERATIONS, MAX_MESSAGE, QUICK_ITERATIONS
 from twistnotify.auth.throttle import MAX_TRACKED
 from twistnotify.auth.userlist import MAX_USERS, read_userlist
 from twistnotify.config.loader import load
 from twistnotify.config.options import CHANNEL_KEYWORDS, DATABASE_KEYWORDS, OPTIONS
 from twistnotify.relay.lookup import IDLE, LOOKUP_TIMEOUT, MAX_CACHED, MAX_NAME, MAX_WAITING
-from twistnotify.server.derivations import QUICK_ITERATIONS
 from twistnotify.server.factory import MAX_WRONG_KEYS, WRONG_KEYS_WINDOW
 from twistnotify.server.newcomers import PATIENCE
 from twistnotify.server.refusals import LOG_WINDOW, LOGGED

@@ -12,9 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twistnotify.auth.password import md5_digest
-from twistnotify.auth.scram_keys import client_key, client_proof, salted_password, server_key, signature
+from twistnotify.auth.scram_keys import (
+    QUICK_ITERATIONS,
+    client_key,
+    client_proof,
+    salted_password,
+    server_key,
+    signature,
+)
 from twistnotify.auth.secrets import Credentials, Md5Secret, PlainSecret, ScramKeys
-from twistnotify.relay.login import QUICK_ITERATIONS, Derivation, LoginRefused, UpstreamSession, log_in
+from twistnotify.relay.login import Derivation, LoginRefused, UpstreamSession, log_in
 from twistnotify.wire.authentication import (
     AuthenticationCleartextPassword,
     AuthenticationMD5Password,

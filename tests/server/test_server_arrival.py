@@ -21,11 +21,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger, formatEvent
 
 from twistnotify.auth.hba_file import read_hba
+from twistnotify.auth.scram_keys import QUICK_ITERATIONS
 from twistnotify.auth.secrets import PlainSecret, format_secret, scram_secret
 from twistnotify.relay.lookup import LookupFailed
 from twistnotify.server.arrival import UNIX, address_of
 from twistnotify.server.authentication import Security
-from twistnotify.server.derivations import QUICK_ITERATIONS
 from twistnotify.server.factory import TERMINATED
 from twistnotify.server.protocol import LAST_WORDS
 from twistnotify.wire.authentication import (

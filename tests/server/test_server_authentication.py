@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twistnotify.auth.demands import CleartextProof, Demand, Md5Proof, NoProof, ScramProof
 from twistnotify.auth.hba_file import read_hba
 from twistnotify.auth.origin import Origin
-from twistnotify.auth.scram_keys import MAX_ITERATIONS, salted_password
+from twistnotify.auth.scram_keys import MAX_ITERATIONS, QUICK_ITERATIONS, salted_password
 from twistnotify.auth.secrets import (
     Md5Secret,
     PlainSecret,
@@ -28,7 +28,7 @@ from twistnotify.auth.secrets import (
 )
 from twistnotify.relay.lookup import LookupFailed
 from twistnotify.server.authentication import Authenticator, Security
-from twistnotify.server.derivations import MAX_WAITING, QUICK_ITERATIONS, Derivations
+from twistnotify.server.derivations import MAX_WAITING, Derivations
 from twistnotify.server.tls import Secured
 from twistnotify.session.failure import SqlError
 

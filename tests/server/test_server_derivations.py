@@ -9,7 +9,8 @@ import pytest
 from fakes.reactor import FakeReactor
 from twisted.internet.defer import CancelledError, Deferred
 
-from twistnotify.server.derivations import MAX_WAITING, QUICK_ITERATIONS, Derivations, TooManyDerivations
+from twistnotify.auth.scram_keys import QUICK_ITERATIONS
+from twistnotify.server.derivations import MAX_WAITING, Derivations, TooManyDerivations
 
 SLOW = QUICK_ITERATIONS + 1
 

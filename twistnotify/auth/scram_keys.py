@@ -32,6 +32,9 @@ PostgreSQL's default is 4,096.
 MAX_MESSAGE = 1024
 """Bytes; PostgreSQL's own bound for what it is sent (PG_MAX_SASL_MESSAGE_LENGTH). Messages have about a hundred."""
 
+QUICK_ITERATIONS = 10_000
+"""Iterations that are worked off in the reactor's thread: some milliseconds. PostgreSQL's default is 4,096."""
+
 REMEMBERED_KEYS = 128
 """Clients of one user share the salt: a reconnect of all of them costs one derivation."""
 

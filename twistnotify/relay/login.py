@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from twistnotify.auth.password import md5_answer, prepared, raw
 from twistnotify.auth.scram_client import Challenge, ClientFinal, ClientFirst
-from twistnotify.auth.scram_keys import MECHANISM, ScramFault, client_key, salted_password, server_key
+from twistnotify.auth.scram_keys import MECHANISM, QUICK_ITERATIONS, ScramFault, client_key, salted_password, server_key
 from twistnotify.auth.secrets import Credentials, Md5Secret, PlainSecret, ScramKeys, digest_of
 from twistnotify.wire.authentication import (
     AuthenticationCleartextPassword,
@@ -37,9 +37,6 @@ UNSUPPORTED = "0A000"
 
 INVALID_PASSWORD = "28P01"
 """PostgreSQL's SQLSTATE invalid_password."""
-
-QUICK_ITERATIONS = 10_000
-"""How many SCRAM iterations are done in the reactor's thread: some milliseconds. PostgreSQL's default is 4,096."""
 
 Message = TypeVar("Message")
 Returned = TypeVar("Returned")

@@ -121,19 +121,13 @@ class Authenticator:
         self._mock_key = mock_key
         self._keys: dict[str, tuple[PlainSecret, _Shared]] = {}
         self._usual = _usual(security)
+        self.trusts_everyone = security.auth_type == "trust" and not security.users and security.tls is None
+        """Whether nothing about a client matters, which spares looking at it."""
         self.is_over = False
         """Whether another one has taken its place."""
 
-    @property
-    def trusts_everyone(self) -> bool:
-        """Tell whether nothing about a client matters, which spares looking at it."""
-        security = self.security
-        return security.auth_type == "trust" and not security.users and security.tls is None
-
     def demand(self, arrival: Arrival, database: str, user: str) -> Demand | Deferred[Demand]:
         """Return what a client has to prove; raises `SqlError`, or fails with it."""
-        if self.trusts_everyone:
-            return NoProof()
         security, origin = self.security, arrival.origin()
         if security.tls is not None and security.tls.required and not (origin.tls or arrival.is_local):
             raise fatal(NOT_ALLOWED, "this server requires TLS", "See client_tls_sslmode.")

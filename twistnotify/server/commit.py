@@ -13,10 +13,9 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from twistnotify.auth.rights import UserRights
 from twistnotify.pubsub.outbox import Outbox
-from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.server.database import Database
 from twistnotify.session.actions import Effect
-from twistnotify.session.execution import check_right_to_listen
+from twistnotify.session.execution import check_right_to_listen, may_listen
 from twistnotify.session.failure import SqlError, error
 from twistnotify.shard.commands import Unit
 from twistnotify.shard.room import Place, WaitingRoom
@@ -73,14 +72,11 @@ class Committer:
         added = []
         for channel in channels:
             shard = self.database.shard_of(channel)
-            if not self._may_listen(channel):
+            if not may_listen(self.rights, channel):
                 continue
             if channel not in shard.channels_of(self.outbox) and shard.has_room_for((channel,)):
                 added += self._listen({channel: True})
         return added
-
-    def _may_listen(self, channel: str) -> bool:
-        return self.rights is None or channel == GAP_CHANNEL or self.rights.may_listen(channel)
 
     def _check_rights(self, effects: Iterable[Effect]) -> None:
         """Raise 42501 for a LISTEN that was allowed when it came, and is not any more."""
@@ -90,7 +86,7 @@ class Committer:
     def forbidden(self) -> list[str]:
         """Return what the client is registered for, maybe ahead of its commit, and must not listen to."""
         registered = (channel for shard in self.database.shards for channel in shard.channels_of(self.outbox))
-        return [channel for channel in dict.fromkeys(registered) if not self._may_listen(channel)]
+        return [channel for channel in dict.fromkeys(registered) if not may_listen(self.rights, channel)]
 
     def withdraw(self, channels: Sequence[str]) -> None:
         """End registrations that no commit has followed."""

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
-QUICK_ITERATIONS = 10_000
-"""Rounds of PBKDF2 that the reactor's thread may be kept with: about 3 ms."""
+from twistnotify.auth.scram_keys import QUICK_ITERATIONS
+
 THREADS = 2
 MAX_WAITING = 200
 """Derivations that may wait for a thread; of the longest kind (600,000 rounds) one takes 0.1 to 0.3 s."""

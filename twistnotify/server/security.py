@@ -6,10 +6,11 @@ A file that is wrong is reported as the configuration itself is: everything at o
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from twistnotify.auth.faults import Fault
 from twistnotify.auth.hba import HbaRule
 from twistnotify.auth.hba_file import read_hba
 from twistnotify.auth.rights import ChannelRule, Rights
@@ -68,14 +69,14 @@ class _Reader:
                 users[user] = parse_secret(secret)
             except ValueError as error:
                 self._add("auth_file", f"{name}: {error}")
-        self.problems += [Problem(name, fault.line, None, None, fault.message) for fault in faults]
+        self._note(name, faults)
         return users
 
     def rules(self, name: str) -> tuple[HbaRule, ...]:
         """Return the lines of auth_hba_file."""
         text = self._text("auth_hba_file", name)
         rules, faults = read_hba(text, self._included(name))
-        self.problems += [Problem(name, fault.line, None, None, fault.message) for fault in faults]
+        self._note(name, faults)
         return rules
 
     def tls(self, settings: Settings) -> ServerTls | None:
@@ -124,6 +125,9 @@ class _Reader:
             self._add(setting, f"everybody may read {name}, which holds secrets: chmod o-rwx it")
             return False
         return True
+
+    def _note(self, name: str, faults: Iterable[Fault]) -> None:
+        self.problems += [Problem(name, fault.line, None, None, fault.message) for fault in faults]
 
     def _add(self, setting: str | None, message: str) -> None:
         self.problems.append(Problem(self._file, 0, SECTION, setting, message))

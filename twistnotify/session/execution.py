@@ -122,8 +122,13 @@ def check_name(session: Session, channel: str) -> None:
 
 def check_right_to_listen(rights: UserRights | None, channel: str) -> None:
     """Raise 42501 where the configuration does not let the user LISTEN; what tells of losses is for everybody."""
-    if rights is not None and channel != GAP_CHANNEL and not rights.may_listen(channel):
+    if not may_listen(rights, channel):
         raise denied(channel)
+
+
+def may_listen(rights: UserRights | None, channel: str) -> bool:
+    """Tell whether a user may LISTEN to a channel."""
+    return rights is None or channel == GAP_CHANNEL or rights.may_listen(channel)
 
 
 def denied(channel: str) -> SqlError:

@@ -17,7 +17,6 @@ from typing import Any
 
 from twistnotify.auth.rights import UserRights
 from twistnotify.auth.secrets import Credentials
-from twistnotify.pubsub.routing import GAP_CHANNEL
 from twistnotify.session import attaching, extended
 from twistnotify.session.actions import Action, Change, Close, Commit, Effect, GiveUp, Ready, Recode, Reserve, Signal
 from twistnotify.session.attached import Attached, Relay
@@ -31,6 +30,7 @@ from twistnotify.session.execution import (
     check_notification,
     column_of,
     execute,
+    may_listen,
     refuse_many_listings,
     refuse_parameters,
 )
@@ -211,9 +211,8 @@ class Session:
 
     def listen_to(self, channels: dict[str, None]) -> None:
         """Note what the client listens to now; rights may have changed while a commit was waited for."""
-        rights = self.rights
-        if rights is not None:
-            channels = {name: None for name in channels if name == GAP_CHANNEL or rights.may_listen(name)}
+        if self.rights is not None:
+            channels = {name: None for name in channels if may_listen(self.rights, name)}
         self.channels = channels
 
     def attach(self, parameters: Mapping[str, str]) -> None:
