@@ -7,11 +7,7 @@ by SCRAM-SHA-256, without TLS and with it. All take turns, so that they meet the
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import signal
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from multiprocessing.pool import Pool
@@ -21,6 +17,7 @@ import psycopg2
 
 from benchmarks import machine
 from benchmarks.certificate import make_certificate
+from benchmarks.command import parser, run
 from benchmarks.comparison import BETWEEN, Row, Sample, Samples, as_json, table
 from benchmarks.crowd import Crowd, LogIns, generator
 from benchmarks.login_ways import CASES, Case, Origin, login_origin, login_ways
@@ -41,33 +38,22 @@ Versions = dict[str, str]
 def main() -> int:
     """Run; return the exit status."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     about = machine.about(options.workers)
-    folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
-    try:
+
+    def measure(folder: Path) -> tuple[str, object]:
         samples, versions = _measure(folder, options)
-    except (BenchmarkFailed, OSError, psycopg2.Error) as failure:
-        sys.stderr.write(f"FAILED: {failure}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{about}\n\n{login_table(samples, versions)}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(as_json(samples), indent=1) + "\n")
-    return 0
+        return f"{about}\n\n{login_table(samples, versions)}", as_json(samples)
+
+    return run(measure, options.json, (BenchmarkFailed, OSError, psycopg2.Error))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.logins", description="Measure log-ins.")
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see whether it works; not for figures")
-    parser.add_argument(
+    options = parser("benchmarks.logins", "Measure log-ins.")
+    options.add_argument(
         "--workers", type=int, default=machine.default_workers(), help="processes of the load generator"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
-    return parser.parse_args()
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    return options.parse_args()
 
 
 def _measure(folder: Path, options: argparse.Namespace) -> tuple[Samples, Versions]:

@@ -7,11 +7,8 @@ through twistnotify. All take turns, so that they meet the same machine. No pass
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import signal
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,6 +17,7 @@ from pathlib import Path
 import psycopg2
 
 from benchmarks import machine
+from benchmarks.command import parser, run
 from benchmarks.comparison import Sample, Samples, as_json, compare
 from benchmarks.dialects import Refused
 from benchmarks.tasks import LargeResult, Pgbench, SingleQueries, Task, make_tables
@@ -41,33 +39,22 @@ QUICK_FRACTION = 50
 def main() -> int:
     """Run; return the exit status."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     about = machine.about(1)
-    folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
-    try:
+
+    def measure(folder: Path) -> tuple[str, object]:
         samples, ways = _measure(folder, options)
-    except (BenchmarkFailed, Refused, OSError, psycopg2.Error) as failure:
-        sys.stderr.write(f"FAILED: {failure}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{about}\n\n{compare(samples, ways)}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(as_json(samples), indent=1) + "\n")
-    return 0
+        return f"{about}\n\n{compare(samples, ways)}", as_json(samples)
+
+    return run(measure, options.json, (BenchmarkFailed, Refused, OSError, psycopg2.Error))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay", description="Measure the relay.")
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see whether it works; not for figures")
-    parser.add_argument("--host", help="a PostgreSQL that runs, instead of one of our own")
-    parser.add_argument("--port", type=int, default=5432)
-    parser.add_argument("--user", default="postgres", help="who may create a database there")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
-    return parser.parse_args()
+    options = parser("benchmarks.relay", "Measure the relay.")
+    options.add_argument("--host", help="a PostgreSQL that runs, instead of one of our own")
+    options.add_argument("--port", type=int, default=5432)
+    options.add_argument("--user", default="postgres", help="who may create a database there")
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    return options.parse_args()
 
 
 def _measure(folder: Path, options: argparse.Namespace) -> tuple[Samples, list[Way]]:

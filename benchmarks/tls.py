@@ -7,11 +7,7 @@ then to all listeners.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import signal
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +16,11 @@ from pathlib import Path
 
 from benchmarks import machine, servers
 from benchmarks.certificate import make_certificate
+from benchmarks.command import parser, run
 from benchmarks.comparison import BETWEEN, Row, Sample, Samples, as_json, table
 from benchmarks.dialects import PostgresDialect
 from benchmarks.measure import Result, measure
 from benchmarks.servers import HOST, Postgres, Target
-from benchmarks.workers import BenchmarkFailed
 from benchmarks.works import BURST, ONE_TO_ALL, Work
 
 ROUNDS = 5
@@ -48,34 +44,23 @@ LESS_IS_BETTER = (
 def main() -> int:
     """Run; return the exit status, 1 where something was lost, disordered or doubled."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     machine.raise_file_limit()
     about = machine.about(options.workers)
-    folder = Path(tempfile.mkdtemp(prefix="twistnotify-bench-"))
-    try:
+
+    def measure_all(folder: Path) -> tuple[str, object]:
         samples = _measure(folder, options)
-    except BenchmarkFailed as failure:
-        sys.stderr.write(f"FAILED: {failure}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.stdout.write(f"{about}\n\n{tls_table(samples)}")
-    if options.json is not None:
-        options.json.write_text(json.dumps(as_json(samples), indent=1) + "\n")
-    return 0
+        return f"{about}\n\n{tls_table(samples)}", as_json(samples)
+
+    return run(measure_all, options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tls", description="Measure delivery over TLS.")
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see whether it works; not for figures")
-    parser.add_argument(
+    options = parser("benchmarks.tls", "Measure delivery over TLS.")
+    options.add_argument(
         "--workers", type=int, default=machine.default_workers(), help="processes of the load generator"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file as well")
-    return parser.parse_args()
+    options.add_argument("--rounds", type=int, default=ROUNDS)
+    return options.parse_args()
 
 
 def _measure(folder: Path, options: argparse.Namespace) -> Samples:
